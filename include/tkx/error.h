@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tkx/error.h - what was tried, on what, and what came back.
+ *
+ * A fallible call returns a tkx_status and, on failure only, stores a tkx_error through its
+ * last argument (which may be NULL).  The error owns its strings.  When memory is short it
+ * is a static object; freeing that is harmless.  No error ever holds a credential.
+ */
+#ifndef TKX_ERROR_H
+#define TKX_ERROR_H
+
+#include <stdint.h>
+
+#include <tkx/status.h>
+
+TKX_BEGIN_DECLS
+
+typedef struct tkx_error tkx_error;
+
+/* Whose fault a failure is; TKX_ERROR_CATEGORY_USER for 4xx other than 408. */
+typedef enum tkx_error_category {
+    TKX_ERROR_CATEGORY_UNKNOWN = 0,
+    TKX_ERROR_CATEGORY_SERVER,
+    TKX_ERROR_CATEGORY_USER
+} tkx_error_category;
+
+/*
+ * Accessors.  Thread: any, as long as nobody frees the error.  All accept NULL.
+ * Strings are borrowed from the error; NULL when unknown.
+ */
+TKX_API tkx_status tkx_error_status(const tkx_error *error);
+TKX_API const char *tkx_error_message(const tkx_error *error); /* never NULL */
+TKX_API int tkx_error_http_status(const tkx_error *error);     /* 0: no HTTP answer */
+TKX_API tkx_error_category tkx_error_get_category(const tkx_error *error);
+TKX_API int tkx_error_is_retryable(const tkx_error *error);
+TKX_API int64_t tkx_error_retry_after_ms(const tkx_error *error); /* -1: not said */
+TKX_API const char *tkx_error_request_id(const tkx_error *error);
+TKX_API int64_t tkx_error_seq_id(const tkx_error *error); /* -1: has none */
+TKX_API int tkx_error_attempts(const tkx_error *error);   /* 0: not sent */
+TKX_API int64_t tkx_error_elapsed_ms(const tkx_error *error);
+TKX_API const tkx_error *tkx_error_cause(const tkx_error *error); /* borrowed */
+
+/** Free an error and its causes.  Thread: any.  Accepts NULL. */
+TKX_API void tkx_error_free(tkx_error *error);
+
+TKX_END_DECLS
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * error.c - the error object: one block holds the struct, the message and the request id.
+ *
+ * Immutable once made, so it needs no lock.  Out of memory yields the static instance,
+ * which free() leaves alone.
+ */
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct tkx_error {
+    tkx_status status;
+    tkx__error_facts facts; /* request_id points into the block, or is NULL */
+    tkx_error *cause;       /* owned */
+    const char *message;    /* into the block */
+};
+
+static tkx_error out_of_memory = {
+    .status = TKX_ERR_NO_MEMORY,
+    .facts = TKX__ERROR_FACTS_INIT,
+    .message = "out of memory",
+};
+
+static tkx_error *make(tkx_status status, const tkx__error_facts *facts, tkx_error *cause,
+                       const char *fmt, va_list args)
+{
+    static const tkx__error_facts no_facts = TKX__ERROR_FACTS_INIT;
+    va_list again;
+    int n;
+    size_t id_size;
+    tkx_error *error;
+    char *text;
+
+    if (!facts)
+        facts = &no_facts;
+    id_size = facts->request_id ? strlen(facts->request_id) + 1 : 0;
+    va_copy(again, args);
+    n = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    if (n < 0)
+        n = 0;
+    error = tkx__malloc(sizeof *error + (size_t)n + 1 + id_size);
+    if (!error) {
+        tkx_error_free(cause);
+        return &out_of_memory;
+    }
+    text = (char *)(error + 1);
+    text[0] = '\0';
+    vsnprintf(text, (size_t)n + 1, fmt, args);
+    error->status = status;
+    error->facts = *facts;
+    error->cause = cause;
+    error->message = text;
+    if (id_size)
+        error->facts.request_id = memcpy(text + n + 1, facts->request_id, id_size);
+    return error;
+}
+
+static tkx_error *make_f(tkx_status status, const tkx__error_facts *facts, tkx_error *cause,
+                         const char *fmt, ...) TKX_PRINTF(4, 5);
+
+static tkx_error *make_f(tkx_status status, const tkx__error_facts *facts, tkx_error *cause,
+                         const char *fmt, ...)
+{
+    va_list args;
+    tkx_error *error;
+
+    va_start(args, fmt);
+    error = make(status, facts, cause, fmt, args);
+    va_end(args);
+    return error;
+}
+
+static tkx_status store(tkx_error **err, tkx_error *error, tkx_status status)
+{
+    if (err) {
+        tkx_error_free(*err);
+        *err = error;
+    } else {
+        tkx_error_free(error);
+    }
+    return status;
+}
+
+tkx_status tkx__vfail(tkx_error **err, tkx_status status, const char *fmt, va_list args)
+{
+    if (!err)
+        return status;
+    return store(err, make(status, NULL, NULL, fmt, args), status);
+}
+
+tkx_status tkx__fail(tkx_error **err, tkx_status status, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    status = tkx__vfail(err, status, fmt, args);
+    va_end(args);
+    return status;
+}
+
+tkx_status tkx__fail_errno(tkx_error **err, int errnum, const char *fmt, ...)
+{
+    tkx_status status = errnum == ENOENT   ? TKX_ERR_NOT_FOUND
+                        : errnum == ENOMEM ? TKX_ERR_NO_MEMORY
+                                           : TKX_ERR_IO;
+    char what[512];
+    char reason[128];
+    va_list args;
+
+    if (!err)
+        return status;
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    if (strerror_r(errnum, reason, sizeof reason) != 0)
+        snprintf(reason, sizeof reason, "errno %d", errnum);
+    return tkx__fail(err, status, "%s: %s", what, reason);
+}
+
+tkx_status tkx__fail_memory(tkx_error **err)
+{
+    return store(err, &out_of_memory, TKX_ERR_NO_MEMORY);
+}
+
+tkx_status tkx__fail_facts(tkx_error **err, tkx_status status,
+                           const tkx__error_facts *facts, const char *fmt, ...)
+{
+    va_list args;
+
+    if (!err)
+        return status;
+    va_start(args, fmt);
+    store(err, make(status, facts, NULL, fmt, args), status);
+    va_end(args);
+    return status;
+}
+
+tkx_status tkx__fail_cause(tkx_error **err, tkx_status status,
+                           const tkx__error_facts *facts, tkx_error **cause,
+                           const char *fmt, ...)
+{
+    tkx_error *taken = *cause;
+    va_list args;
+    tkx_error *error;
+
+    *cause = NULL;
+    va_start(args, fmt);
+    error = make(status, facts || !taken ? facts : &taken->facts, taken, fmt, args);
+    va_end(args);
+    return store(err, error, status);
+}
+
+tkx_error *tkx__error_copy(const tkx_error *error)
+{
+    if (!error || error == &out_of_memory)
+        return (tkx_error *)error;
+    return make_f(error->status, &error->facts, tkx__error_copy(error->cause), "%s",
+                  error->message);
+}
+
+tkx__error_facts tkx__error_get_facts(const tkx_error *error)
+{
+    return error ? error->facts : out_of_memory.facts;
+}
+
+tkx_status tkx_error_status(const tkx_error *error)
+{
+    return error ? error->status : TKX_OK;
+}
+
+const char *tkx_error_message(const tkx_error *error)
+{
+    return error ? error->message : "no error";
+}
+
+int tkx_error_http_status(const tkx_error *error)
+{
+    return error ? error->facts.http_status : 0;
+}
+
+tkx_error_category tkx_error_get_category(const tkx_error *error)
+{
+    return error ? error->facts.category : TKX_ERROR_CATEGORY_UNKNOWN;
+}
+
+int tkx_error_is_retryable(const tkx_error *error)
+{
+    return error ? error->facts.is_retryable : 0;
+}
+
+int64_t tkx_error_retry_after_ms(const tkx_error *error)
+{
+    return error ? error->facts.retry_after_ms : -1;
+}
+
+const char *tkx_error_request_id(const tkx_error *error)
+{
+    return error ? error->facts.request_id : NULL;
+}
+
+int64_t tkx_error_seq_id(const tkx_error *error)
+{
+    return error ? error->facts.seq_id : -1;
+}
+
+int tkx_error_attempts(const tkx_error *error)
+{
+    return error ? error->facts.attempts : 0;
+}
+
+int64_t tkx_error_elapsed_ms(const tkx_error *error)
+{
+    return error ? error->facts.elapsed_ms : 0;
+}
+
+const tkx_error *tkx_error_cause(const tkx_error *error)
+{
+    return error ? error->cause : NULL;
+}
+
+void tkx_error_free(tkx_error *error)
+{
+    while (error && error != &out_of_memory) {
+        tkx_error *cause = error->cause;
+
+        tkx__free(error);
+        error = cause;
+    }
+}

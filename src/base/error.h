@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base/error.h - making errors.
+ *
+ * All makers accept err == NULL and return the status, so that `return tkx__fail(...)`
+ * reads well.  An error already in *err is freed first: the newest failure wins.
+ * Thread: any.
+ */
+#ifndef TKX_BASE_ERROR_H
+#define TKX_BASE_ERROR_H
+
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <tkx/error.h>
+
+tkx_status tkx__fail(tkx_error **err, tkx_status status, const char *fmt, ...)
+    TKX_PRINTF(3, 4);
+tkx_status tkx__vfail(tkx_error **err, tkx_status status, const char *fmt, va_list args);
+
+/* IO (or NOT_FOUND for ENOENT, NO_MEMORY for ENOMEM): "<what>: <strerror>". */
+tkx_status tkx__fail_errno(tkx_error **err, int errnum, const char *fmt, ...)
+    TKX_PRINTF(3, 4);
+
+tkx_status tkx__fail_memory(tkx_error **err);
+
+/* The facts of a failed request, beyond status and message; copied. */
+typedef struct tkx__error_facts {
+    int http_status;
+    tkx_error_category category;
+    int is_retryable;
+    int64_t retry_after_ms; /* -1: not said */
+    const char *request_id; /* NULL: none */
+    int64_t seq_id;         /* -1: none */
+    int attempts;
+    int64_t elapsed_ms;
+} tkx__error_facts;
+
+#define TKX__ERROR_FACTS_INIT                                                            \
+    {                                                                                    \
+        .retry_after_ms = -1, .seq_id = -1                                               \
+    }
+
+tkx_status tkx__fail_facts(tkx_error **err, tkx_status status,
+                           const tkx__error_facts *facts, const char *fmt, ...)
+    TKX_PRINTF(4, 5);
+
+/*
+ * A new error whose cause is *cause (taken; set to NULL, also on failure).  Facts are
+ * copied from the cause when facts is NULL.
+ */
+tkx_status tkx__fail_cause(tkx_error **err, tkx_status status,
+                           const tkx__error_facts *facts, tkx_error **cause,
+                           const char *fmt, ...) TKX_PRINTF(5, 6);
+
+/* A deep copy; the static out-of-memory error when there is no memory for it. */
+tkx_error *tkx__error_copy(const tkx_error *error);
+
+/* The facts of an error, strings borrowed from it. */
+tkx__error_facts tkx__error_get_facts(const tkx_error *error);
+
+#endif

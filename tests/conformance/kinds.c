@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kinds.h"
+
+#include <stddef.h>
+
+const conf_kind conf_kinds[] = {
+    {NULL, NULL},
+};
