@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * args.h - options of a command, from a table that also prints its help.
+ *
+ * Accepts --name VALUE, --name=VALUE, flags, operands, and "--" before operands.
+ */
+#ifndef CLI_ARGS_H
+#define CLI_ARGS_H
+
+#include <stddef.h>
+
+typedef enum cli_kind {
+    CLI_FLAG,    /* int *: set to 1 */
+    CLI_STRING,  /* const char ** */
+    CLI_STRINGS, /* cli_list *: may be repeated */
+    CLI_INTEGER, /* long long *: a whole number */
+    CLI_NUMBER   /* double *: a finite number */
+} cli_kind;
+
+typedef struct cli_list {
+    const char **items; /* freed by cli_list_clear() */
+    size_t n_items;
+} cli_list;
+
+typedef struct cli_option {
+    const char *name; /* without dashes; NULL ends the table */
+    cli_kind kind;
+    void *value;
+    const char *argument; /* its name in the help; NULL for flags */
+    const char *help;
+    long long min, max; /* CLI_INTEGER: bounds, when max > min */
+    int *is_given;      /* set to 1 when the option occurs; may be NULL */
+} cli_option;
+
+typedef struct cli_syntax {
+    const char *usage; /* after "usage: tkx " */
+    const char *about;
+    const cli_option *options;
+    size_t min_operands;
+    size_t max_operands;
+} cli_syntax;
+
+/*
+ * Fill in the options; operands get argv's strings, in order (operands[max_operands]).
+ * Returns -1 to go on, else the exit status (help was printed, or an error was said).
+ */
+int cli_parse(const cli_syntax *syntax, int argc, char **argv, const char **operands,
+              size_t *n_operands);
+
+void cli_list_clear(cli_list *list);
+
+#endif

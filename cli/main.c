@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main.c - tkx COMMAND [options]: find the command and run it. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tkx/version.h>
+
+#include "command.h"
+#include "output.h"
+
+const cli_command cli_commands[] = {
+    {"version", cmd_version, "print the version"},
+    {NULL, NULL, NULL},
+};
+
+static void help(FILE *to)
+{
+    fputs("usage: tkx COMMAND [options]\n\n", to);
+    for (const cli_command *c = cli_commands; c->name; c++)
+        fprintf(to, "  %-20s %s\n", c->name, c->summary);
+    fputs("\n`tkx COMMAND --help` lists a command's options.\n", to);
+}
+
+/* How many of the words name the command: 0 when they do not. */
+static int n_words_matching(const cli_command *command, int n_words, char **words)
+{
+    const char *space = strchr(command->name, ' ');
+
+    if (!space)
+        return strcmp(words[0], command->name) == 0;
+    if (n_words < 2 || strncmp(words[0], command->name, (size_t)(space - command->name)) != 0 ||
+        words[0][space - command->name] != '\0')
+        return 0;
+    return strcmp(words[1], space + 1) == 0 ? 2 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        help(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        help(stdout);
+        return CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return cmd_version(1, argv);
+    for (const cli_command *c = cli_commands; c->name; c++) {
+        int n = n_words_matching(c, argc - 1, argv + 1);
+
+        if (n > 0) {
+            int status = c->run(argc - n, argv + n);
+
+            return cli_flush() ? status : CLI_FAILED;
+        }
+    }
+    cli_error("unknown command '%s'", argv[1]);
+    cli_hint("`tkx --help` lists the commands");
+    return CLI_USAGE;
+}
