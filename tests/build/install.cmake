@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# install.cmake - an outside project finds the installed package (CMake and pkg-config),
+# builds against it and runs.  cmake -DBUILD=... -DROOT=... -DCC=... -P install.cmake
+set(work ${BUILD}/tests/install-check)
+file(REMOVE_RECURSE ${work})
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  if(result)
+    message(FATAL_ERROR "failed: ${ARGN}\n${out}\n${err}")
+  endif()
+endfunction()
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${work}/prefix)
+run(${CMAKE_COMMAND} -S ${ROOT}/tests/build/consumer -B ${work}/build -DCMAKE_C_COMPILER=${CC}
+  -DCMAKE_PREFIX_PATH=${work}/prefix)
+run(${CMAKE_COMMAND} --build ${work}/build)
+run(${work}/build/consumer)
+file(GLOB_RECURSE pc ${work}/prefix/*/tkx.pc)
+get_filename_component(pc_dir ${pc} DIRECTORY)
+get_filename_component(lib_dir ${pc_dir} DIRECTORY)
+set(ENV{PKG_CONFIG_PATH} ${pc_dir})
+execute_process(COMMAND pkg-config --cflags --libs tkx OUTPUT_VARIABLE flags RESULT_VARIABLE result)
+if(result)
+  message(FATAL_ERROR "pkg-config does not find tkx.pc")
+endif()
+separate_arguments(flags UNIX_COMMAND "${flags}")
+run(${CC} ${ROOT}/tests/build/consumer/main.c -o ${work}/consumer-pc ${flags} -Wl,-rpath,${lib_dir})
+run(${work}/consumer-pc)
