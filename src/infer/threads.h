@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * infer/threads.h - a small fork-join pool.
+ *
+ * One owner calls tkx__threads_run(); the owner's thread works too.  A waiting thread
+ * spins for some microseconds and then sleeps, so that a machine with other work on it
+ * loses little.  Work is claimed in pieces; what a piece computes never depends on who
+ * claims it.
+ */
+#ifndef TKX_INFER_THREADS_H
+#define TKX_INFER_THREADS_H
+
+#include <stddef.h>
+
+#include <tkx/error.h>
+
+typedef struct tkx__threads tkx__threads;
+
+/* Piece number `piece` of a run; `thread` (0 .. n_threads-1) names a scratch area. */
+typedef void tkx__threads_fn(void *ctx, size_t piece, size_t thread);
+
+/*
+ * A pool of n_threads, the caller's included; 0: as many as the process may run on
+ * (affinity and cgroup quota), at most 64.
+ */
+tkx_status tkx__threads_new(size_t n_threads, tkx__threads **out, tkx_error **err);
+void tkx__threads_free(tkx__threads *pool);
+size_t tkx__threads_count(const tkx__threads *pool);
+
+/*
+ * fn for every piece 0 .. n_pieces-1, and return when all are done.  All memory written
+ * by the pieces is visible to the caller.  Pieces run in any order.
+ * Thread: one at a time; never from inside a piece.
+ */
+void tkx__threads_run(tkx__threads *pool, size_t n_pieces, tkx__threads_fn *fn,
+                      void *ctx);
+
+#endif
