@@ -35,6 +35,20 @@ typedef struct tkx__header {
 } tkx__header;
 
 /*
+ * Headers that many requests share, joined once; immutable and counted.  Optional: it
+ * only saves building the same lines again for each request.  A name stands either here
+ * or in the request's own headers, not in both.  Thread: any.
+ */
+typedef struct tkx__header_set tkx__header_set;
+
+tkx__header_set *tkx__header_set_new(const tkx__header *headers, size_t n); /* copied */
+tkx__header_set *tkx__header_set_ref(tkx__header_set *set);
+void tkx__header_set_unref(tkx__header_set *set); /* wipes; accepts NULL */
+size_t tkx__header_set_count(const tkx__header_set *set);
+/* The i-th line, "Name: value". */
+const char *tkx__header_set_line(const tkx__header_set *set, size_t i);
+
+/*
  * A request body that can be pulled in slices and replayed.  read() copies up to n bytes
  * from offset (0 at the end, -1 on failure).  It must give the same bytes each time.
  */
@@ -52,8 +66,9 @@ typedef struct tkx__request {
     const char *url; /* absolute */
     const tkx__header *headers;
     size_t n_headers;
-    const tkx__body *body; /* NULL: none */
-    int64_t timeout_ms;    /* whole exchange, body included; 0: none */
+    tkx__header_set *common; /* more headers; NULL: none */
+    const tkx__body *body;   /* NULL: none */
+    int64_t timeout_ms;      /* whole exchange, body included; 0: none */
     int64_t connect_timeout_ms;
     size_t max_reply_bytes; /* longer answers fail with LIMIT */
     bool no_redirects;
@@ -62,8 +77,9 @@ typedef struct tkx__request {
 
 /* Borrowed for the callback, except that the body may be taken (see take_body). */
 typedef struct tkx__reply {
-    int http_status;       /* 0: no answer; error says why */
-    const tkx_error *error; /* CONNECTION, TIMEOUT or LIMIT; NULL when there is an answer */
+    int http_status; /* 0: no answer; error says why */
+    const tkx_error
+        *error; /* CONNECTION, TIMEOUT or LIMIT; NULL when there is an answer */
     const tkx__header *headers; /* names in lower case */
     size_t n_headers;
     char *body; /* NUL-terminated; NULL when empty.  Set to NULL after taking it; then the
@@ -79,9 +95,10 @@ typedef void tkx__reply_fn(tkx__reply *reply, void *arg);
 typedef void tkx__task_fn(void *arg);
 
 typedef struct tkx__io_ops {
-    int64_t (*now_ms)(void *ctx);      /* monotonic */
-    int64_t (*wall_ms)(void *ctx);     /* since 1970, UTC */
-    double (*uniform)(void *ctx);      /* [0, 1) */
+    int64_t (*now_ms)(void *ctx);  /* monotonic */
+    int64_t (*wall_ms)(void *ctx); /* since 1970, UTC */
+    double (*uniform)(void *ctx);  /* [0, 1) */
+    bool (*in_loop)(void *ctx);    /* is this the loop thread?  Any thread may ask. */
 
     /* NULL when memory is short.  A timer fires once for each arm; arming again moves it;
        delay 0 fires on the next turn of the loop. */
@@ -99,8 +116,8 @@ typedef struct tkx__io_ops {
     /* Run on the loop thread, in order of posting.  Any thread.  False: out of memory or
        the loop has ended; fn will not run. */
     bool (*post)(void *ctx, tkx__task_fn *fn, void *arg);
-    /* Run work(arg) on a worker thread, then done(arg) on the loop thread.  False: neither
-       will run.  Work that has begun always ends with done, also at shutdown. */
+    /* Run work(arg) on a worker thread, then done(arg) on the loop thread.  False:
+       neither will run.  Work that has begun always ends with done, also at shutdown. */
     bool (*work)(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg);
 } tkx__io_ops;
 

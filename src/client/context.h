@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client/context.h - what handles and operations need of their context.
+ *
+ * Closing, on the loop thread, in order: the context is marked closed (no new futures);
+ * with DRAIN the pending futures are waited for; closers get their start() in order of
+ * registration, latest first, and may send last requests until each called done() or the
+ * deadline passes; every pending future ends with CLOSED; closers get their stop(),
+ * latest first, where they free timers and drop transfers; then the loop ends.
+ */
+#ifndef TKX_CLIENT_CONTEXT_H
+#define TKX_CLIENT_CONTEXT_H
+
+#include <stdbool.h>
+
+#include <tkx/context.h>
+
+#include "base/log.h"
+#include "net/io.h"
+
+/* Valid until tkx_context_free(); any thread. */
+const tkx__io *tkx__context_io(const tkx_context *context);
+const tkx__log *tkx__context_log(const tkx_context *context);
+/* Resolved: base_url without trailing slashes, api_key from the environment if need be;
+   strings are the context's own. */
+const tkx_context_options *tkx__context_options(const tkx_context *context);
+bool tkx__context_is_closed(const tkx_context *context);
+
+/*
+ * Something that has to be told when the context closes, such as a session.  The struct
+ * is the owner's; on the loop thread only.  Removing it is allowed at any time, also from
+ * inside its own functions.
+ */
+typedef struct tkx__closer tkx__closer;
+struct tkx__closer {
+    /* Last requests; NULL: nothing to send.  Call tkx__closer_done() when ended, at once
+       or later. */
+    void (*start)(tkx__closer *closer, int64_t deadline_ms);
+    /* The end: drop transfers, timers and what was waiting.  Runs once. */
+    void (*stop)(tkx__closer *closer);
+    tkx__closer *prev, *next; /* the context's */
+    tkx_context *context;
+    int state;
+};
+
+void tkx__context_add_closer(tkx_context *context, tkx__closer *closer);
+void tkx__context_remove_closer(tkx__closer *closer);
+void tkx__closer_done(tkx__closer *closer);
+
+/*
+ * A context on a given io, for tests: no loop thread of its own.  tkx_context_close()
+ * then ends everything inside the call (on a fake io nothing can be waited for; drain is
+ * left out).  api_key may be missing.
+ */
+tkx_status tkx__context_new_on(const tkx_context_options *options, const tkx__io *io,
+                               tkx_context **out, tkx_error **err);
+
+#endif
