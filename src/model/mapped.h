@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model/mapped.h - a whole file mapped read-only.
+ *
+ * The file must not be cut short while it is mapped: reading past its new end raises
+ * SIGBUS, as with every mapping.  Replacing it by rename is safe.
+ */
+#ifndef TKX_MODEL_MAPPED_H
+#define TKX_MODEL_MAPPED_H
+
+#include <stddef.h>
+
+#include <tkx/error.h>
+
+typedef struct tkx__mapped {
+    const unsigned char *data; /* NULL for an empty file */
+    size_t size;
+} tkx__mapped;
+
+/* IO or NOT_FOUND; a folder, pipe or device is refused. */
+tkx_status tkx__mapped_open(tkx__mapped *mapped, const char *path, tkx_error **err);
+void tkx__mapped_close(tkx__mapped *mapped);
+
+#endif
