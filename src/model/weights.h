@@ -19,7 +19,7 @@
 #include "model/config.h"
 #include "model/dtype.h"
 
-/* A stored matrix [n_rows = outputs, n_cols = inputs]; data is aligned for its type. */
+/* A stored matrix [n_rows = outputs, n_cols = inputs]; data lies at any alignment. */
 typedef struct tkx__stored {
     const void *data; /* NULL: the model has none */
     tkx__dtype dtype;
@@ -89,7 +89,14 @@ void tkx__weights_free(tkx__weights *weights);
 const tkx__stored *tkx__weights_matrix(const tkx__weights *weights, size_t layer,
                                        tkx__layer_matrix matrix, size_t expert);
 
-/* Row `row` decoded, in checkpoint order also where q and k are interleaved. */
+/*
+ * Where row `row` of a matrix, counted in checkpoint order, is stored: elsewhere in q and
+ * k when their rows are interleaved.  Biases of q and k are moved alike.
+ */
+size_t tkx__weights_stored_row(const tkx__weights *weights, tkx__layer_matrix matrix,
+                               size_t row);
+
+/* Stored row `row` decoded: [n_cols]. */
 void tkx__stored_row(const tkx__stored *stored, size_t row, float *out);
 
 #endif

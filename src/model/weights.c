@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * weights.c - finding each tensor of a model and checking it against the configuration.
+ *
+ * One table names the tensors of a layer in both formats; a loader walks it, collects
+ * every complaint, and only a model without any is handed out.
+ */
+#include "model/weights.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "model/blocks.h"
+#include "model/hf_dir.h"
+
+#define MAX_LISTED 8000 /* bytes of complaints in one message */
+
+struct tkx__weights_own {
+    tkx__hf_dir *hf;
+    tkx__gguf *gguf;
+    tkx__arena arena; /* vectors, layers, the path */
+};
+
+typedef struct loader {
+    tkx__weights *w;
+    const tkx__tensors *table;
+    tkx__arena *arena;
+    tkx__buf problems;
+    bool is_out_of_memory;
+    size_t bytes_of[TKX__N_WEIGHT_DTYPES]; /* of matrices, by type */
+} loader;
+
+typedef struct layer_name {
+    const char *hf;   /* after "model.layers.N." */
+    const char *gguf; /* after "blk.N." */
+} layer_name;
+
+static const layer_name matrix_names[TKX__N_LAYER_MATRICES] = {
+    [TKX__MAT_Q] = {"self_attn.q_proj.weight", "attn_q.weight"},
+    [TKX__MAT_K] = {"self_attn.k_proj.weight", "attn_k.weight"},
+    [TKX__MAT_V] = {"self_attn.v_proj.weight", "attn_v.weight"},
+    [TKX__MAT_O] = {"self_attn.o_proj.weight", "attn_output.weight"},
+    [TKX__MAT_GATE] = {"mlp.gate_proj.weight", "ffn_gate.weight"},
+    [TKX__MAT_UP] = {"mlp.up_proj.weight", "ffn_up.weight"},
+    [TKX__MAT_DOWN] = {"mlp.down_proj.weight", "ffn_down.weight"},
+    [TKX__MAT_ROUTER] = {"mlp.gate.weight", "ffn_gate_inp.weight"},
+};
+
+static const layer_name vector_names[TKX__N_LAYER_VECTORS] = {
+    [TKX__VEC_ATTN_NORM] = {"input_layernorm.weight", "attn_norm.weight"},
+    [TKX__VEC_MLP_NORM] = {"post_attention_layernorm.weight", "ffn_norm.weight"},
+    [TKX__VEC_Q_NORM] = {"self_attn.q_norm.weight", "attn_q_norm.weight"},
+    [TKX__VEC_K_NORM] = {"self_attn.k_norm.weight", "attn_k_norm.weight"},
+    [TKX__VEC_Q_BIAS] = {"self_attn.q_proj.bias", "attn_q.bias"},
+    [TKX__VEC_K_BIAS] = {"self_attn.k_proj.bias", "attn_k.bias"},
+    [TKX__VEC_V_BIAS] = {"self_attn.v_proj.bias", "attn_v.bias"},
+    [TKX__VEC_O_BIAS] = {"self_attn.o_proj.bias", "attn_output.bias"},
+    [TKX__VEC_GATE_BIAS] = {"mlp.gate_proj.bias", "ffn_gate.bias"},
+    [TKX__VEC_UP_BIAS] = {"mlp.up_proj.bias", "ffn_up.bias"},
+    [TKX__VEC_DOWN_BIAS] = {"mlp.down_proj.bias", "ffn_down.bias"},
+};
+
+/* ---- shapes ---- */
+
+static void matrix_shape(const tkx__model_config *c, tkx__layer_matrix matrix,
+                         bool is_expert, size_t *rows, size_t *cols)
+{
+    size_t ffn = is_expert ? c->moe_intermediate_size : c->intermediate_size;
+
+    *cols = c->hidden_size;
+    switch (matrix) {
+    case TKX__MAT_Q:
+        *rows = c->n_heads * c->head_dim;
+        return;
+    case TKX__MAT_K:
+    case TKX__MAT_V:
+        *rows = c->n_kv_heads * c->head_dim;
+        return;
+    case TKX__MAT_O:
+        *rows = c->hidden_size;
+        *cols = c->n_heads * c->head_dim;
+        return;
+    case TKX__MAT_DOWN:
+        *rows = c->hidden_size;
+        *cols = ffn;
+        return;
+    case TKX__MAT_ROUTER:
+        *rows = c->n_experts;
+        return;
+    default:
+        *rows = ffn;
+        return;
+    }
+}
+
+/* 0: the architecture has no such vector. */
+static size_t vector_size(const tkx__model_config *c, tkx__layer_vector vector,
+                          bool is_moe)
+{
+    size_t ffn = is_moe || !c->has_mlp_bias ? 0 : c->intermediate_size;
+
+    switch (vector) {
+    case TKX__VEC_ATTN_NORM:
+    case TKX__VEC_MLP_NORM:
+        return c->hidden_size;
+    case TKX__VEC_Q_NORM:
+    case TKX__VEC_K_NORM:
+        return c->has_qk_norm ? c->head_dim : 0;
+    case TKX__VEC_Q_BIAS:
+        return c->has_qkv_bias ? c->n_heads * c->head_dim : 0;
+    case TKX__VEC_K_BIAS:
+    case TKX__VEC_V_BIAS:
+        return c->has_qkv_bias ? c->n_kv_heads * c->head_dim : 0;
+    case TKX__VEC_O_BIAS:
+        return c->has_o_bias ? c->hidden_size : 0;
+    case TKX__VEC_DOWN_BIAS:
+        return ffn ? c->hidden_size : 0;
+    default:
+        return ffn;
+    }
+}
+
+/* ---- finding and checking one tensor ---- */
+
+static void complain(loader *l, const char *name, const char *how)
+{
+    tkx__buf_printf(&l->problems, "\n  %.200s: %s", name, how);
+}
+
+/* The tensor if it is there with that shape and a type that is computed with. */
+static const tkx__tensor *want(loader *l, const char *name, const size_t *dims,
+                               size_t n_dims)
+{
+    const tkx__tensor *t = tkx__tensors_find(l->table, name);
+    char has[128];
+    char needs[128];
+    char how[320];
+
+    if (!t) {
+        complain(l, name, "missing");
+        return NULL;
+    }
+    if (t->n_dims != n_dims || memcmp(t->dims, dims, n_dims * sizeof *dims) != 0) {
+        tkx__tensor_shape_text(t->dims, t->n_dims, has, sizeof has);
+        tkx__tensor_shape_text(dims, n_dims, needs, sizeof needs);
+        snprintf(how, sizeof how, "has shape %s, needs %s", has, needs);
+        complain(l, name, how);
+        return NULL;
+    }
+    if (!tkx__dtype_is_weight(t->dtype)) {
+        snprintf(how, sizeof how, "type %s is not computed with",
+                 tkx__dtype_name(t->dtype));
+        complain(l, name, how);
+        return NULL;
+    }
+    return t;
+}
+
+static void set_stored(loader *l, tkx__stored *out, const tkx__tensor *t, size_t slice,
+                       size_t rows, size_t cols)
+{
+    out->dtype = t->dtype;
+    out->n_rows = rows;
+    out->n_cols = cols;
+    (void)tkx__dtype_row_bytes(t->dtype, cols, &out->row_bytes); /* measured when read */
+    out->data = (const unsigned char *)t->data + slice * rows * out->row_bytes;
+    l->bytes_of[t->dtype] += rows * out->row_bytes;
+}
+
+static void want_matrix(loader *l, tkx__stored *out, const char *name, size_t rows,
+                        size_t cols)
+{
+    const size_t dims[2] = {rows, cols};
+    const tkx__tensor *t = want(l, name, dims, 2);
+
+    if (t)
+        set_stored(l, out, t, 0, rows, cols);
+}
+
+static void want_vector(loader *l, const float **out, const char *name, size_t n)
+{
+    const tkx__tensor *t = want(l, name, &n, 1);
+    float *values;
+
+    if (!t)
+        return;
+    values = tkx__arena_alloc(l->arena, n, sizeof *values);
+    if (!values) {
+        l->is_out_of_memory = true;
+        return;
+    }
+    tkx__blocks_decode(t->dtype, t->data, n, values);
+    *out = values;
+}
+
+/* ---- layers ---- */
+
+static void layer_tensor_name(const loader *l, size_t layer, const layer_name *name,
+                              char *out, size_t size)
+{
+    if (l->w->is_gguf)
+        snprintf(out, size, "blk.%zu.%s", layer, name->gguf);
+    else
+        snprintf(out, size, "model.layers.%zu.%s", layer, name->hf);
+}
+
+static void load_matrix(loader *l, size_t layer, tkx__layer_matrix matrix)
+{
+    size_t rows;
+    size_t cols;
+    char name[128];
+
+    matrix_shape(&l->w->config, matrix, false, &rows, &cols);
+    layer_tensor_name(l, layer, &matrix_names[matrix], name, sizeof name);
+    want_matrix(l, &l->w->layers[layer].matrices[matrix], name, rows, cols);
+}
+
+/* One tensor per expert in a folder, one for all in GGUF. */
+static void load_experts(loader *l, size_t layer, tkx__layer_matrix matrix,
+                         tkx__stored *out)
+{
+    static const char *const projections[] = {"gate", "up", "down"};
+    const char *projection = projections[matrix - TKX__MAT_GATE];
+    size_t n = l->w->config.n_experts;
+    size_t dims[3] = {n, 0, 0};
+    const tkx__tensor *t;
+    char name[128];
+
+    matrix_shape(&l->w->config, matrix, true, &dims[1], &dims[2]);
+    if (l->w->is_gguf) {
+        snprintf(name, sizeof name, "blk.%zu.ffn_%s_exps.weight", layer, projection);
+        t = want(l, name, dims, 3);
+        for (size_t e = 0; t && e < n; e++)
+            set_stored(l, &out[e], t, e, dims[1], dims[2]);
+        return;
+    }
+    for (size_t e = 0; e < n; e++) {
+        snprintf(name, sizeof name, "model.layers.%zu.mlp.experts.%zu.%s_proj.weight",
+                 layer, e, projection);
+        want_matrix(l, &out[e], name, dims[1], dims[2]);
+    }
+}
+
+static void load_mlp(loader *l, size_t layer)
+{
+    tkx__layer_weights *weights = &l->w->layers[layer];
+    size_t n = l->w->config.n_experts;
+
+    if (!l->w->config.is_moe_layer[layer]) {
+        for (int m = TKX__MAT_GATE; m <= TKX__MAT_DOWN; m++)
+            load_matrix(l, layer, (tkx__layer_matrix)m);
+        return;
+    }
+    weights->experts = tkx__arena_zalloc(l->arena, 3 * n, sizeof *weights->experts);
+    if (!weights->experts) {
+        l->is_out_of_memory = true;
+        return;
+    }
+    load_matrix(l, layer, TKX__MAT_ROUTER);
+    for (int m = TKX__MAT_GATE; m <= TKX__MAT_DOWN; m++)
+        load_experts(l, layer, (tkx__layer_matrix)m,
+                     weights->experts + (size_t)(m - TKX__MAT_GATE) * n);
+}
+
+static void load_layer(loader *l, size_t layer)
+{
+    const tkx__model_config *c = &l->w->config;
+    char name[128];
+
+    for (int m = TKX__MAT_Q; m <= TKX__MAT_O; m++)
+        load_matrix(l, layer, (tkx__layer_matrix)m);
+    load_mlp(l, layer);
+    for (int v = 0; v < TKX__N_LAYER_VECTORS; v++) {
+        size_t n = vector_size(c, (tkx__layer_vector)v, c->is_moe_layer[layer]);
+
+        if (n == 0)
+            continue;
+        layer_tensor_name(l, layer, &vector_names[v], name, sizeof name);
+        want_vector(l, &l->w->layers[layer].vectors[v], name, n);
+    }
+}
+
+/* ---- the rest ---- */
+
+static void load_rope(loader *l)
+{
+    const tkx__model_config *c = &l->w->config;
+    size_t n = c->head_dim / 2;
+    float *inv_freq = tkx__arena_alloc(l->arena, n, sizeof *inv_freq);
+    const float *divisors = NULL;
+
+    if (!inv_freq) {
+        l->is_out_of_memory = true;
+        return;
+    }
+    tkx__rope_inv_freq(c, inv_freq);
+    if (l->w->is_gguf && tkx__tensors_find(l->table, "rope_freqs.weight"))
+        want_vector(l, &divisors, "rope_freqs.weight", n);
+    for (size_t i = 0; divisors && i < n; i++) {
+        if (!isfinite(divisors[i]) || divisors[i] <= 0) {
+            complain(l, "rope_freqs.weight", "holds a value that is no positive number");
+            break;
+        }
+        inv_freq[i] = (float)((double)inv_freq[i] / (double)divisors[i]);
+    }
+    l->w->inv_freq = inv_freq;
+}
+
+static void load_ends(loader *l)
+{
+    tkx__weights *w = l->w;
+    const tkx__model_config *c = &w->config;
+    bool gguf = w->is_gguf;
+
+    want_matrix(l, &w->embedding,
+                gguf ? "token_embd.weight" : "model.embed_tokens.weight", c->vocab_size,
+                c->hidden_size);
+    if (c->is_tied)
+        w->head = w->embedding;
+    else
+        want_matrix(l, &w->head, gguf ? "output.weight" : "lm_head.weight", c->vocab_size,
+                    c->hidden_size);
+    want_vector(l, &w->norm, gguf ? "output_norm.weight" : "model.norm.weight",
+                c->hidden_size);
+    load_rope(l);
+}
+
+static const char *most_common_type(const loader *l)
+{
+    int best = 0;
+
+    for (int i = 1; i < TKX__N_WEIGHT_DTYPES; i++) {
+        if (l->bytes_of[i] > l->bytes_of[best])
+            best = i;
+    }
+    return tkx__dtype_name((tkx__dtype)best);
+}
+
+static tkx_status load(tkx__weights *w, const tkx__tensors *table, tkx_error **err)
+{
+    loader l = {.w = w, .table = table, .arena = &w->own->arena};
+    tkx_status st = TKX_OK;
+
+    w->layers = tkx__arena_zalloc(l.arena, w->config.n_layers, sizeof *w->layers);
+    if (!w->layers)
+        return tkx__fail_memory(err);
+    tkx__buf_init(&l.problems, MAX_LISTED);
+    load_ends(&l);
+    for (size_t i = 0; i < w->config.n_layers && !l.is_out_of_memory; i++)
+        load_layer(&l, i);
+    if (l.is_out_of_memory)
+        st = tkx__fail_memory(err);
+    else if (l.problems.size || l.problems.status != TKX_OK)
+        st = tkx__fail(err, TKX_ERR_PARSE,
+                       "%s does not hold the %s model it describes:%s%s", w->path,
+                       tkx__arch_name(w->config.arch), tkx__buf_text(&l.problems),
+                       l.problems.status != TKX_OK ? "\n  and more" : "");
+    tkx__buf_clear(&l.problems);
+    w->type = most_common_type(&l);
+    return st;
+}
+
+static tkx_status open_dir(tkx__weights *w, tkx_error **err)
+{
+    tkx_status st = tkx__config_from_dir(w->path, &w->config, err);
+
+    if (st == TKX_OK)
+        st = tkx__hf_dir_open(w->path, &w->own->hf, err);
+    if (st != TKX_OK)
+        return st;
+    w->size_bytes = tkx__hf_dir_size_bytes(w->own->hf);
+    return load(w, tkx__hf_dir_tensors(w->own->hf), err);
+}
+
+static tkx_status open_gguf(tkx__weights *w, tkx_error **err)
+{
+    tkx_status st = tkx__gguf_open(w->path, &w->own->gguf, err);
+
+    if (st != TKX_OK)
+        return st;
+    w->is_gguf = true;
+    w->gguf = w->own->gguf;
+    w->size_bytes = tkx__gguf_size_bytes(w->gguf);
+    st = tkx__config_from_gguf(w->gguf, w->path, &w->config, err);
+    if (st != TKX_OK)
+        return st;
+    w->is_qk_interleaved = w->config.arch == TKX__ARCH_LLAMA;
+    return load(w, tkx__gguf_tensors(w->gguf), err);
+}
+
+tkx_status tkx__weights_open(const char *path, tkx__weights **out, tkx_error **err)
+{
+    tkx__weights *w;
+    struct stat sb;
+    tkx_status st;
+
+    if (stat(path, &sb) != 0)
+        return tkx__fail_errno(err, errno, "open the model %s", path);
+    w = tkx__calloc(1, sizeof *w);
+    if (!w)
+        return tkx__fail_memory(err);
+    w->own = tkx__calloc(1, sizeof *w->own);
+    if (w->own)
+        tkx__arena_init(&w->own->arena, 1 << 14, SIZE_MAX);
+    w->path = w->own ? tkx__arena_strndup(&w->own->arena, path, strlen(path)) : NULL;
+    if (!w->path)
+        st = tkx__fail_memory(err);
+    else
+        st = S_ISDIR(sb.st_mode) ? open_dir(w, err) : open_gguf(w, err);
+    if (st == TKX_OK) {
+        *out = w;
+        return TKX_OK;
+    }
+    tkx__weights_free(w);
+    return st;
+}
+
+void tkx__weights_free(tkx__weights *weights)
+{
+    if (!weights)
+        return;
+    if (weights->own) {
+        tkx__hf_dir_free(weights->own->hf);
+        tkx__gguf_free(weights->own->gguf);
+        tkx__arena_clear(&weights->own->arena);
+        tkx__free(weights->own);
+    }
+    tkx__free(weights);
+}
+
+const tkx__stored *tkx__weights_matrix(const tkx__weights *weights, size_t layer,
+                                       tkx__layer_matrix matrix, size_t expert)
+{
+    const tkx__layer_weights *l = &weights->layers[layer];
+
+    if (l->experts && matrix >= TKX__MAT_GATE && matrix <= TKX__MAT_DOWN)
+        return &l->experts[(size_t)(matrix - TKX__MAT_GATE) * weights->config.n_experts +
+                           expert];
+    return &l->matrices[matrix];
+}
+
+size_t tkx__weights_stored_row(const tkx__weights *weights, tkx__layer_matrix matrix,
+                               size_t row)
+{
+    size_t half = weights->config.head_dim / 2;
+    size_t head = row / (2 * half);
+    size_t i = row % (2 * half);
+
+    if (!weights->is_qk_interleaved || (matrix != TKX__MAT_Q && matrix != TKX__MAT_K))
+        return row;
+    return head * 2 * half + (i < half ? 2 * i : 2 * (i - half) + 1);
+}
+
+void tkx__stored_row(const tkx__stored *stored, size_t row, float *out)
+{
+    tkx__blocks_decode(stored->dtype,
+                       (const unsigned char *)stored->data + row * stored->row_bytes,
+                       stored->n_cols, out);
+}
