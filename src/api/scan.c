@@ -294,3 +294,22 @@ bool tkx__scan_pick(const char *text, size_t size, const char *const *keys, size
                 values[i] = value;
     return !scan.is_bad;
 }
+
+void tkx__put_quoted(tkx__buf *out, const char *text)
+{
+    tkx__buf_putc(out, '"');
+    for (const char *from = text;; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c >= ' ' && c != '"' && c != '\\')
+            continue;
+        tkx__buf_append(out, from, (size_t)(text - from));
+        if (!c)
+            break;
+        if (c < ' ')
+            tkx__buf_printf(out, "\\u%04x", c);
+        else
+            tkx__buf_printf(out, "\\%c", c);
+        from = text + 1;
+    }
+    tkx__buf_putc(out, '"');
+}

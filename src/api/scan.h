@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 /* A value as it stands in the text; text NULL: absent. */
 typedef struct tkx__span {
     const char *text;
@@ -43,6 +45,9 @@ bool tkx__span_is_null(tkx__span value);                     /* null or absent *
 char *tkx__span_dup(tkx__span value);
 /* An integer, also one written as 12.0; false for anything else. */
 bool tkx__span_i64(tkx__span value, int64_t *out);
+
+/* Append text as a JSON string, quotes included. */
+void tkx__put_quoted(tkx__buf *out, const char *text);
 
 /* Values of several keys at once: values[i] belongs to keys[i].  False: not an object. */
 bool tkx__scan_pick(const char *text, size_t size, const char *const *keys, size_t n,

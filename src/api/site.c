@@ -145,9 +145,11 @@ tkx_status tkx__site_new(const tkx__site_options *options, tkx__site **out,
         options->request_timeout_ms > 0 ? options->request_timeout_ms : 60000;
     site->poll_timeout_ms =
         options->poll_timeout_ms > 0 ? options->poll_timeout_ms : 45000;
-    tkx__config_default(&site->config);
+    tkx__config config;
+    tkx__config_default(&config);
     tkx__dynamic_config_default(&site->dynamic);
     tkx__billing_init(&site->billing, site->log);
+    tkx__site_configure(site, &config);
     for (int i = 0; i < TKX__N_LANES; i++)
         site->proxy_400_left[i] = TKX__PROXY_400_BUDGET;
 
@@ -191,6 +193,14 @@ void tkx__site_free(tkx__site *site)
     tkx__free(site->sdk_version);
     tkx__free(site->user_agent);
     tkx__free(site);
+}
+
+void tkx__site_configure(tkx__site *site, const tkx__config *config)
+{
+    site->config = *config;
+    site->billing.max_pause_ms = config->billing_max_pause_ms;
+    tkx__budget_init(&site->responses, config->inflight_response_bytes);
+    tkx__budget_init(&site->uploads, config->fwdbwd_dispatch_bytes);
 }
 
 int64_t tkx__site_now(const tkx__site *site)

@@ -15,6 +15,7 @@
 #include <tkx/error.h>
 
 #include "api/billing.h"
+#include "api/budget.h"
 #include "base/log.h"
 #include "net/io.h"
 
@@ -82,6 +83,8 @@ typedef struct tkx__site {
     tkx__config config;
     tkx__dynamic_config dynamic;
     tkx__billing billing;
+    tkx__budget responses;  /* bytes of announced results being fetched */
+    tkx__budget uploads;    /* bytes of training requests being submitted */
     struct tkx__auth *auth; /* set by auth.c; NULL: requests carry no key */
     int proxy_400_left[TKX__N_LANES];
     bool fresh_next[TKX__N_LANES]; /* next request opens a new connection */
@@ -97,6 +100,9 @@ typedef struct tkx__site {
 tkx_status tkx__site_new(const tkx__site_options *options, tkx__site **out,
                          tkx_error **err);
 void tkx__site_free(tkx__site *site);
+
+/* Take over what client/config said; before any operation. */
+void tkx__site_configure(tkx__site *site, const tkx__config *config);
 
 /* Shorthands for the io table. */
 int64_t tkx__site_now(const tkx__site *site);
