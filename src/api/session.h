@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/session.h - from start-up to death: configuration, session, heartbeat.
+ *
+ * Loop thread only, but for the counters, which any thread may draw from.
+ */
+#ifndef TKX_API_SESSION_H
+#define TKX_API_SESSION_H
+
+#include <stdatomic.h>
+
+#include "api/site.h"
+
+typedef struct tkx__pair {
+    const char *key;
+    const char *value;
+} tkx__pair;
+
+/* Strings are copied into the request at once. */
+typedef struct tkx__session_options {
+    const char *const *tags;
+    size_t n_tags;
+    const tkx__pair *metadata;
+    size_t n_metadata;
+    const char *project_id;   /* NULL: none */
+    const char *display_name; /* NULL: none */
+    bool is_sessionless;      /* configuration only: REST */
+} tkx__session_options;
+
+typedef enum tkx__session_state {
+    TKX__SESSION_STARTING = 0,
+    TKX__SESSION_LIVE,
+    TKX__SESSION_DEAD,   /* the service ended it */
+    TKX__SESSION_FAILED, /* start-up did not succeed */
+    TKX__SESSION_STOPPED
+} tkx__session_state;
+
+typedef struct tkx__session tkx__session;
+
+/* Ready, or failed: error is the receiver's.  Told once. */
+typedef void tkx__session_fn(void *arg, tkx_error *error);
+
+tkx_status tkx__session_start(tkx__site *site, const tkx__session_options *options,
+                              tkx__session_fn *fn, void *arg, tkx__session **out,
+                              tkx_error **err);
+/* Stop heartbeat and refresh; fn will not run any more. */
+void tkx__session_stop(tkx__session *session);
+void tkx__session_free(tkx__session *session); /* accepts NULL */
+
+/* POST sessions/ID/finish; done() always runs, whatever came of it, unless it returns
+   false (nothing was sent). */
+bool tkx__session_finish(tkx__session *session, const char *reason, const char *detail,
+                         int64_t deadline_ms, void (*done)(void *arg), void *arg);
+
+const char *tkx__session_id(const tkx__session *session); /* NULL before it is live */
+tkx__session_state tkx__session_get_state(const tkx__session *session);
+/* OK when submissions make sense; SESSION_DEAD or CLOSED with the reason otherwise. */
+tkx_status tkx__session_check(const tkx__session *session, tkx_error **err);
+/* Since the last heartbeat that got through; -1: none yet. */
+int64_t tkx__session_beat_age_ms(const tkx__session *session);
+
+/* Numbers that are never used twice.  Any thread. */
+int64_t tkx__session_next_model(tkx__session *session);
+int64_t tkx__session_next_sampler(tkx__session *session);
+
+#endif
