@@ -11,9 +11,7 @@
 
 /* The sets of this build, best first. */
 static const tkx__kernels *const sets[] = {
-#if 0 && defined(__x86_64__)
-    &tkx__kernels_avx512vnni,
-    &tkx__kernels_avx512,
+#if defined(__x86_64__)
     &tkx__kernels_avx2,
 #elif 0
     &tkx__kernels_neon,
