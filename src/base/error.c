@@ -5,6 +5,7 @@
  * Immutable once made, so it needs no lock.  Out of memory yields the static instance,
  * which free() leaves alone.
  */
+#define TKX__ERROR_IMPLEMENTATION
 #include "base/error.h"
 
 #include <errno.h>
