@@ -3,10 +3,10 @@
  * client/context.h - what handles and operations need of their context.
  *
  * Closing, on the loop thread, in order: the context is marked closed (no new futures);
- * with DRAIN the pending futures are waited for; closers get their start() in order of
- * registration, latest first, and may send last requests until each called done() or the
- * deadline passes; every pending future ends with CLOSED; closers get their stop(),
- * latest first, where they free timers and drop transfers; then the loop ends.
+ * with DRAIN the pending futures are waited for; closers get their start(), latest first,
+ * and may send last requests until each called done() or the deadline passes; every
+ * pending future ends with CLOSED; closers get their stop(), latest first, where they
+ * free timers and drop transfers; then the loop ends.
  */
 #ifndef TKX_CLIENT_CONTEXT_H
 #define TKX_CLIENT_CONTEXT_H
@@ -29,7 +29,8 @@ bool tkx__context_is_closed(const tkx_context *context);
 /*
  * Something that has to be told when the context closes, such as a session.  The struct
  * is the owner's; on the loop thread only.  Removing it is allowed at any time, also from
- * inside its own functions.
+ * inside its own functions, and on any thread once the loop has ended (post() refuses).
+ * Nothing may be added to a closed context: false, and it was not added.
  */
 typedef struct tkx__closer tkx__closer;
 struct tkx__closer {
@@ -43,16 +44,18 @@ struct tkx__closer {
     int state;
 };
 
-void tkx__context_add_closer(tkx_context *context, tkx__closer *closer);
+bool tkx__context_add_closer(tkx_context *context, tkx__closer *closer);
 void tkx__context_remove_closer(tkx__closer *closer);
 void tkx__closer_done(tkx__closer *closer);
 
 /*
  * A context on a given io, for tests: no loop thread of its own.  tkx_context_close()
- * then ends everything inside the call (on a fake io nothing can be waited for; drain is
- * left out).  api_key may be missing.
+ * ends everything inside the call, leaving out drain and farewells; to see those, begin
+ * the close here, answer what is sent, and look at is_ended.
  */
 tkx_status tkx__context_new_on(const tkx_context_options *options, const tkx__io *io,
                                tkx_context **out, tkx_error **err);
+void tkx__context_begin_close(tkx_context *context, unsigned flags, int64_t deadline_ms);
+bool tkx__context_is_ended(const tkx_context *context);
 
 #endif

@@ -84,4 +84,35 @@ void tkx__future_note_received(tkx_future *future, uint64_t bytes);
 
 tkx_context *tkx__future_context(const tkx_future *future);
 
+/*
+ * Somebody who is told of the completion, through a node of his own.  With is_posted the
+ * function runs at the next turn of the loop, else inside the completion (internal users
+ * that only move a pointer).  The node is the function's to free.
+ */
+typedef struct tkx__future_watch tkx__future_watch;
+struct tkx__future_watch {
+    void (*fn)(tkx_future *future, tkx__future_watch *watch);
+    bool is_posted;
+    tkx__future_watch *next;
+};
+
+/* False when the future has completed already: fn will not run.  Any thread. */
+bool tkx__future_add_watch(tkx_future *future, tkx__future_watch *watch);
+
+/* ---- for context.c
+ * --------------------------------------------------------------------- */
+
+/* The links of a future in its context; pending under the context's lock, ready on the
+   loop thread. */
+typedef struct tkx__future_links {
+    tkx_future *prev, *next; /* pending futures */
+    tkx_future *next_ready;  /* completed ones whose posted watches are due */
+} tkx__future_links;
+
+tkx__future_links *tkx__future_get_links(tkx_future *future);
+/* Run the posted watches of a completed future. */
+void tkx__future_run_watches(tkx_future *future);
+/* End a pending future: tell its owner, then fail it with CLOSED. */
+void tkx__future_end(tkx_future *future, tkx_status reason);
+
 #endif

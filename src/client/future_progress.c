@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * future_progress.c - why a wait is still a wait: state, queue, counters, the latest
+ * steps.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "client/future_cell.h"
+
+void tkx__future_add_history(tkx_future *future, int64_t now, tkx_future_state state,
+                             int http_status)
+{
+    int64_t at = now - future->born_ms;
+    tkx__step *to = &future->history[future->next_history];
+
+    to->at_ms = at < 0 ? 0 : at > UINT32_MAX ? UINT32_MAX : (uint32_t)at;
+    to->state = (uint8_t)state;
+    to->http_status = (uint16_t)http_status;
+    future->next_history = (uint8_t)((future->next_history + 1u) % TKX__HISTORY_SIZE);
+    if (future->n_history < TKX__HISTORY_SIZE)
+        future->n_history++;
+}
+
+/* ---- progress
+ * ---------------------------------------------------------------------------- */
+
+void tkx__future_note_state(tkx_future *future, tkx_future_state state, int http_status)
+{
+    int64_t now = tkx__future_now(future);
+
+    tkx__future_lock(future);
+    if (!future->is_done && (state != future->state || http_status != 0)) {
+        if (state != future->state)
+            future->state_since_ms = now;
+        future->state = (uint8_t)state;
+        if (http_status != 0)
+            future->last_http_status = http_status;
+        tkx__future_add_history(future, now, state, http_status);
+    }
+    tkx__future_unlock(future);
+}
+
+void tkx__future_note_queue(tkx_future *future, tkx_queue_state state, const char *reason)
+{
+    char *copy = NULL;
+    char *old;
+
+    tkx__future_lock(future);
+    future->queue_state = (uint8_t)state;
+    old = future->queue_reason;
+    if (!reason != !old || (reason && strcmp(reason, old) != 0)) {
+        if (reason)
+            copy = tkx__strdup(reason); /* without memory: no reason shown */
+        future->queue_reason = copy;
+    } else {
+        old = NULL;
+    }
+    tkx__future_unlock(future);
+    tkx__free(old);
+}
+
+void tkx__future_note_attempt(tkx_future *future, uint64_t bytes_sent)
+{
+    tkx__future_lock(future);
+    future->n_attempts++;
+    future->bytes_sent += bytes_sent;
+    tkx__future_unlock(future);
+}
+
+void tkx__future_note_poll(tkx_future *future)
+{
+    tkx__future_lock(future);
+    future->n_polls++;
+    tkx__future_unlock(future);
+}
+
+void tkx__future_note_received(tkx_future *future, uint64_t bytes)
+{
+    tkx__future_lock(future);
+    future->bytes_received += bytes;
+    tkx__future_unlock(future);
+}
+
+tkx_status tkx_future_progress(const tkx_future *future, tkx_future_progress_info *info,
+                               tkx_error **err)
+{
+    tkx_future_progress_info all = TKX_FUTURE_PROGRESS_INIT;
+    int64_t now;
+
+    if (!future || !info || info->struct_size < sizeof info->struct_size)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "tkx_future_progress: start from TKX_FUTURE_PROGRESS_INIT");
+    now = tkx__future_now(future);
+    tkx__future_lock(future);
+    if (future->is_done)
+        now = future->done_ms;
+    all.state = (tkx_future_state)future->state;
+    all.queue_state = (tkx_queue_state)future->queue_state;
+    if (future->queue_reason)
+        snprintf(all.queue_reason, sizeof all.queue_reason, "%s", future->queue_reason);
+    all.age_ms = now - future->born_ms;
+    all.state_age_ms = now - future->state_since_ms;
+    all.n_attempts = future->n_attempts;
+    all.n_polls = future->n_polls;
+    all.bytes_sent = future->bytes_sent;
+    all.bytes_received = future->bytes_received;
+    all.last_http_status = future->last_http_status;
+    tkx__future_unlock(future);
+    all.struct_size = info->struct_size; /* a shorter struct gets what it knows */
+    memcpy(info, &all, all.struct_size < sizeof all ? all.struct_size : sizeof all);
+    return TKX_OK;
+}
+
+size_t tkx_future_history(const tkx_future *future, tkx_future_event *events,
+                          size_t capacity)
+{
+    size_t n, first;
+
+    tkx__future_lock(future);
+    n = future->n_history < capacity ? future->n_history : capacity;
+    first = future->next_history + TKX__HISTORY_SIZE - n;
+    for (size_t i = 0; i < n; i++) {
+        const tkx__step *from = &future->history[(first + i) % TKX__HISTORY_SIZE];
+
+        events[i].at_ms = from->at_ms;
+        events[i].state = (tkx_future_state)from->state;
+        events[i].http_status = from->http_status;
+    }
+    tkx__future_unlock(future);
+    return n;
+}
+
+const char *tkx_future_state_name(tkx_future_state state)
+{
+    static const char *const names[] = {
+        "queued", "submitting", "waiting", "backing off", "fetching", "paused", "done"};
+
+    return (unsigned)state < sizeof names / sizeof *names ? names[state] : "unknown";
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lane.c - libcurl's wishes about sockets and time, carried to libevent.
+ *
+ * libcurl changes its mind about a socket several times within one turn; only the outcome
+ * is registered, in tkx__socks_flush().  A descriptor must leave libevent before it is
+ * closed, hence the close callback.
+ */
+#include "net/lane.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "net/loop_impl.h"
+
+struct tkx__sock {
+    struct event event;
+    tkx__lane_state *lane;
+    int fd;
+    short wanted;     /* EV_READ | EV_WRITE, by libcurl */
+    short registered; /* with libevent */
+    bool is_changed;  /* in loop->changed */
+    tkx__sock *next_changed;
+};
+
+/* ---- sockets
+ * ------------------------------------------------------------------------------ */
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    tkx__sock *sock = arg;
+    tkx__lane_state *lane = sock->lane;
+    tkx__loop *loop = lane->loop;
+    int flags = 0;
+    int n_running;
+
+    tkx__loop_enter(loop);
+    what &= sock->wanted;
+    if (what == 0) { /* an idle connection has something to say: that it is over */
+        event_del(&sock->event);
+        sock->registered = 0;
+    } else {
+        flags |= what & EV_READ ? CURL_CSELECT_IN : 0;
+        flags |= what & EV_WRITE ? CURL_CSELECT_OUT : 0;
+        lane->has_messages = true;
+        curl_multi_socket_action(lane->multi, fd, flags, &n_running);
+    }
+    tkx__loop_leave(loop);
+}
+
+static tkx__sock *sock_of(tkx__loop *loop, int fd)
+{
+    size_t n = (size_t)fd + 1;
+
+    if (n > loop->n_socks) {
+        size_t room = n < 64 ? 64 : n * 2;
+        tkx__sock **socks = tkx__realloc(loop->socks, room, sizeof(tkx__sock *));
+
+        if (!socks)
+            return NULL;
+        for (size_t i = loop->n_socks; i < room; i++)
+            socks[i] = NULL;
+        loop->socks = socks;
+        loop->n_socks = room;
+    }
+    if (!loop->socks[fd]) {
+        loop->socks[fd] = tkx__calloc(1, sizeof(tkx__sock));
+        if (loop->socks[fd])
+            loop->socks[fd]->fd = fd;
+    }
+    return loop->socks[fd];
+}
+
+static void mark_changed(tkx__loop *loop, tkx__sock *sock)
+{
+    if (sock->is_changed)
+        return;
+    sock->is_changed = true;
+    sock->next_changed = loop->changed;
+    loop->changed = sock;
+}
+
+static int on_socket_wish(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
+{
+    tkx__lane_state *lane = arg;
+    tkx__sock *sock = sock_of(lane->loop, fd);
+
+    (void)easy;
+    (void)unused;
+    if (!sock)
+        return -1; /* libcurl fails the transfer */
+    sock->lane = lane;
+    sock->wanted = 0;
+    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+        sock->wanted |= EV_READ;
+    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+        sock->wanted |= EV_WRITE;
+    mark_changed(lane->loop, sock);
+    return 0;
+}
+
+static void flush(tkx__loop *loop, tkx__sock *sock)
+{
+    short target = sock->wanted;
+
+    if (target == 0 && !(sock->registered & EV_WRITE))
+        return; /* idle: stays as it is */
+    if (target == sock->registered)
+        return;
+    if (sock->registered)
+        event_del(&sock->event);
+    sock->registered = 0;
+    if (target == 0)
+        return;
+    event_assign(&sock->event, loop->base, sock->fd, (short)(target | EV_PERSIST),
+                 on_ready, sock);
+    if (event_add(&sock->event, NULL) == 0)
+        sock->registered = target;
+    else /* out of memory: the transfer runs into its timeout */
+        tkx__log_write(loop->log, TKX_LOG_ERROR, "net", "cannot watch descriptor %d",
+                       sock->fd);
+}
+
+void tkx__socks_flush(tkx__loop *loop)
+{
+    while (loop->changed) {
+        tkx__sock *sock = loop->changed;
+
+        loop->changed = sock->next_changed;
+        sock->is_changed = false;
+        flush(loop, sock);
+    }
+}
+
+static void forget(tkx__loop *loop, tkx__sock *sock)
+{
+    if (sock->registered)
+        event_del(&sock->event);
+    if (sock->is_changed)
+        for (tkx__sock **at = &loop->changed; *at; at = &(*at)->next_changed)
+            if (*at == sock) {
+                *at = sock->next_changed;
+                break;
+            }
+    loop->socks[sock->fd] = NULL;
+    tkx__free(sock);
+}
+
+void tkx__socks_clear(tkx__loop *loop)
+{
+    for (size_t i = 0; i < loop->n_socks; i++)
+        if (loop->socks[i])
+            forget(loop, loop->socks[i]);
+    tkx__free(loop->socks);
+    loop->socks = NULL;
+    loop->n_socks = 0;
+}
+
+curl_socket_t tkx__open_socket(void *arg, curlsocktype purpose,
+                               struct curl_sockaddr *address)
+{
+    tkx__loop *loop = arg;
+
+    (void)purpose;
+    loop->stats.n_connections++;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+int tkx__close_socket(void *arg, curl_socket_t fd)
+{
+    tkx__loop *loop = arg;
+
+    if ((size_t)fd < loop->n_socks && loop->socks[fd])
+        forget(loop, loop->socks[fd]);
+    return close(fd);
+}
+
+/* ---- time
+ * --------------------------------------------------------------------------------- */
+
+static int on_time_wish(CURLM *multi, long delay_ms, void *arg)
+{
+    tkx__lane_state *lane = arg;
+
+    (void)multi;
+    lane->due_ms = delay_ms < 0    ? INT64_MAX
+                   : delay_ms == 0 ? INT64_MIN
+                                   : tkx__loop_now(lane->loop) + delay_ms;
+    return 0;
+}
+
+void tkx__lane_run_timeouts(tkx__lane_state *lane, int64_t now_ms)
+{
+    int n_running;
+
+    if (!lane->multi || lane->due_ms > now_ms)
+        return;
+    lane->due_ms = INT64_MAX; /* libcurl tells anew */
+    lane->has_messages = true;
+    curl_multi_socket_action(lane->multi, CURL_SOCKET_TIMEOUT, 0, &n_running);
+}
+
+/* ---- life
+ * --------------------------------------------------------------------------------- */
+
+/*
+ * Descriptors are for the whole program, so the lane of long polls (over HTTP/1.1 each
+ * one holds a connection) takes at most what the limit leaves after the others; what does
+ * not find a connection waits in libcurl's queue.
+ */
+static long connection_limit(tkx__lane lane, size_t configured)
+{
+    static const long limits[TKX__N_LANES] = {
+        [TKX__LANE_SESSION] = 8, [TKX__LANE_TRAIN] = 16,    [TKX__LANE_SAMPLE] = 512,
+        [TKX__LANE_REST] = 32,   [TKX__LANE_TELEMETRY] = 2,
+    };
+    struct rlimit files = {1024, 1024};
+    long room;
+
+    if (configured > 0)
+        return configured < 1000000 ? (long)configured : 1000000;
+    getrlimit(RLIMIT_NOFILE, &files);
+    room = files.rlim_cur > 1000000 ? 1000000 : (long)files.rlim_cur;
+    if (lane == TKX__LANE_RETRIEVE)
+        return room >= 2048 ? room - 1024 : room / 2;
+    if (lane == TKX__LANE_SAMPLE && room < 2048)
+        return room / 8 > 0 ? room / 8 : 1;
+    return limits[lane];
+}
+
+bool tkx__lane_open(tkx__loop *loop, tkx__lane which)
+{
+    tkx__lane_state *lane = &loop->lanes[which];
+    long limit = connection_limit(which, loop->config.max_connections);
+
+    if (lane->multi)
+        return true;
+    lane->multi = curl_multi_init();
+    if (!lane->multi)
+        return false;
+    lane->loop = loop;
+    lane->due_ms = INT64_MAX;
+    curl_multi_setopt(lane->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish);
+    curl_multi_setopt(lane->multi, CURLMOPT_SOCKETDATA, lane);
+    curl_multi_setopt(lane->multi, CURLMOPT_TIMERFUNCTION, on_time_wish);
+    curl_multi_setopt(lane->multi, CURLMOPT_TIMERDATA, lane);
+    curl_multi_setopt(lane->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    curl_multi_setopt(lane->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, 1000L);
+    curl_multi_setopt(lane->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, limit);
+    curl_multi_setopt(lane->multi, CURLMOPT_MAXCONNECTS, limit); /* kept when idle */
+    return true;
+}
+
+void tkx__lane_close(tkx__lane_state *lane)
+{
+    if (lane->multi)
+        curl_multi_cleanup(lane->multi); /* closes idle connections */
+    lane->multi = NULL;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * net/lane.h - one group of connections: a multi handle and the sockets it watches.
+ *
+ * Lanes share nothing but the loop, so a lane full of long polls, or one stalled in flow
+ * control, leaves the others alone.  Made when first used.  Loop thread only.
+ *
+ * A socket stays registered for reading while its connection idles: the next request on
+ * it then costs no system call, and a peer that hangs up is noticed at once.
+ */
+#ifndef TKX_NET_LANE_H
+#define TKX_NET_LANE_H
+
+#include <curl/curl.h>
+
+#include "net/loop.h"
+
+typedef struct tkx__sock tkx__sock;
+
+typedef struct tkx__lane_state {
+    tkx__loop *loop;
+    CURLM *multi;      /* NULL: not used yet */
+    int64_t due_ms;    /* when libcurl wants to be called; INT64_MAX: no wish */
+    bool has_messages; /* libcurl was called since its messages were read */
+} tkx__lane_state;
+
+bool tkx__lane_open(tkx__loop *loop, tkx__lane lane);
+void tkx__lane_close(tkx__lane_state *lane);
+/* Give libcurl its timeouts. */
+void tkx__lane_run_timeouts(tkx__lane_state *lane, int64_t now_ms);
+
+/* Bring the registrations of all sockets that changed in line with what libcurl wants. */
+void tkx__socks_flush(tkx__loop *loop);
+void tkx__socks_clear(tkx__loop *loop);
+
+/* For the easy handles. */
+curl_socket_t tkx__open_socket(void *loop, curlsocktype purpose,
+                               struct curl_sockaddr *address);
+int tkx__close_socket(void *loop, curl_socket_t fd);
+
+#endif
