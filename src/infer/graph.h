@@ -26,6 +26,9 @@
 
 typedef struct tkx__graph tkx__graph;
 
+/* Different adapters in one step. */
+#define TKX__GRAPH_MAX_ADAPTERS 16
+
 typedef struct tkx__graph_options {
     tkx__compute compute;
     size_t max_tokens; /* of a step, all parts together; 0: 512 */
@@ -77,7 +80,8 @@ tkx_status tkx__graph_admit(tkx__graph *graph, const tkx__adapter *adapter,
 
 /*
  * Errors: INVALID_ARGUMENT for a token id outside the vocabulary, more tokens or parts
- *         than the limits, an adapter that was not admitted; nothing is computed then.
+ *         than the limits, too many adapters or one that was not admitted; nothing is
+ * computed then.
  */
 tkx_status tkx__graph_step(tkx__graph *graph, const tkx__step_part *parts, size_t n_parts,
                            tkx__logits_fn *fn, void *ctx, tkx_error **err);

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * adapter.c - matching an adapter's tensors with the matrices of a base model.
+ *
+ * Every tensor of the file must find its place; all that do not, and every half without
+ * its partner, are listed in one error.  Matrices stay where the file has them; only B of
+ * q and k is copied, in the base's row order, when that base has its rows interleaved.
+ */
+#include "infer/adapter.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "infer/adapter_in.h"
+#include "model/safetensors.h"
+
+#define MAX_LISTED 16000 /* bytes of problems in one message */
+
+typedef struct layer_loras {
+    tkx__lora dense[TKX__N_LAYER_MATRICES];
+    tkx__lora *experts; /* [3 * n_experts]: gates, ups, downs; NULL in a dense layer */
+} layer_loras;
+
+struct tkx__adapter {
+    atomic_size_t n_refs;
+    adapter_files files;
+    adapter_config config;
+    tkx__safetensors *tensors;
+    tkx__arena arena; /* layers, copies of B */
+    layer_loras *layers;
+    size_t n_layers;
+    size_t n_experts;
+    tkx__lora head;
+    float scale;
+    size_t n_matrices;
+};
+
+typedef struct matcher {
+    tkx__adapter *adapter;
+    const tkx__weights *weights;
+    tkx__buf problems;
+    bool is_out_of_memory;
+} matcher;
+
+static void complain(matcher *m, const char *name, const char *how)
+{
+    tkx__buf_printf(&m->problems, "\n  %.200s: %s", name, how);
+}
+
+/* ---- places ---- */
+
+static bool is_mlp(tkx__layer_matrix matrix)
+{
+    return matrix >= TKX__MAT_GATE && matrix <= TKX__MAT_DOWN;
+}
+
+/* Where the pair of a layer's matrix is kept; NULL when the base has no such matrix. */
+static tkx__lora *place_of(const matcher *m, const adapter_name *name, size_t expert)
+{
+    const tkx__model_config *c = &m->weights->config;
+    layer_loras *layer;
+    bool wants_expert = name->has_expert || name->module == ADAPTER_ALL_EXPERTS;
+
+    if (name->module == ADAPTER_HEAD)
+        return &m->adapter->head;
+    if (name->layer >= c->n_layers)
+        return NULL;
+    layer = &m->adapter->layers[name->layer];
+    if (is_mlp(name->matrix) && wants_expert != (layer->experts != NULL))
+        return NULL;
+    if (!wants_expert)
+        return &layer->dense[name->matrix];
+    if (expert >= c->n_experts)
+        return NULL;
+    return &layer
+                ->experts[(size_t)(name->matrix - TKX__MAT_GATE) * c->n_experts + expert];
+}
+
+static const tkx__stored *base_of(const matcher *m, const adapter_name *name)
+{
+    if (name->module == ADAPTER_HEAD)
+        return &m->weights->head;
+    return tkx__weights_matrix(m->weights, name->layer, name->matrix, name->expert);
+}
+
+/* ---- one tensor ---- */
+
+/* [rank, n_in] or [n_out, rank]; a first dimension of 1 or n_experts before it for the
+   three-dimensional kind. */
+static bool check_shape(matcher *m, const tkx__tensor *t, const adapter_name *name)
+{
+    const tkx__stored *base = base_of(m, name);
+    size_t rank = m->adapter->config.rank;
+    size_t n_experts = m->weights->config.n_experts;
+    size_t want[3] = {n_experts, name->is_b ? base->n_rows : rank,
+                      name->is_b ? rank : base->n_cols};
+    bool is_3d = name->module == ADAPTER_ALL_EXPERTS;
+    const size_t *last = want + (is_3d ? 0 : 1);
+    size_t n = is_3d ? 3 : 2;
+    char has[128];
+    char needs[128];
+    char how[320];
+
+    if (t->n_dims == n && t->dims[n - 2] == want[1] && t->dims[n - 1] == want[2] &&
+        (!is_3d || t->dims[0] == n_experts || t->dims[0] == 1))
+        return true;
+    tkx__tensor_shape_text(t->dims, t->n_dims, has, sizeof has);
+    tkx__tensor_shape_text(last, n, needs, sizeof needs);
+    snprintf(how, sizeof how, "has shape %s, needs %s%s (rank %zu)", has, needs,
+             is_3d ? " or a first dimension of 1" : "", rank);
+    complain(m, t->name, how);
+    return false;
+}
+
+/* B of q and k in the row order of an interleaved base. */
+static const void *reorder(matcher *m, const void *data, size_t row_bytes,
+                           const adapter_name *name, size_t n_rows)
+{
+    unsigned char *copy = tkx__arena_alloc(&m->adapter->arena, n_rows, row_bytes);
+
+    if (!copy) {
+        m->is_out_of_memory = true;
+        return NULL;
+    }
+    for (size_t r = 0; r < n_rows; r++)
+        memcpy(copy + tkx__weights_stored_row(m->weights, name->matrix, r) * row_bytes,
+               (const unsigned char *)data + r * row_bytes, row_bytes);
+    return copy;
+}
+
+static void set_half(matcher *m, const tkx__tensor *t, const adapter_name *name,
+                     size_t slice, tkx__lora *pair)
+{
+    tkx__matrix *half = name->is_b ? &pair->b : &pair->a;
+    tkx__matrix made = {.n_rows = t->dims[t->n_dims - 2],
+                        .n_cols = t->dims[t->n_dims - 1]};
+
+    if (half->data) {
+        complain(m, t->name, "names a matrix that another tensor has named already");
+        return;
+    }
+    made.type = (tkx__wtype)tkx__dtype_get(t->dtype)->gguf_id;
+    made.row_size = made.n_cols * tkx__dtype_get(t->dtype)->block_bytes;
+    made.data = (const unsigned char *)t->data + slice * made.n_rows * made.row_size;
+    if (name->is_b && name->module == ADAPTER_LAYER && m->weights->is_qk_interleaved &&
+        (name->matrix == TKX__MAT_Q || name->matrix == TKX__MAT_K))
+        made.data = reorder(m, made.data, made.row_size, name, made.n_rows);
+    *half = made;
+}
+
+static void match(matcher *m, const tkx__tensor *t)
+{
+    adapter_name name;
+    size_t n = 1;
+
+    if (!tkx__adapter_name_parse(t->name, &name)) {
+        complain(m, t->name, "is not used: no adapter tensor has such a name");
+        return;
+    }
+    if (!place_of(m, &name, name.expert)) {
+        complain(m, t->name, "is not used: the base model has no such matrix");
+        return;
+    }
+    if (t->n_elements == 0) /* an empty tensor stands for a matrix that was not trained */
+        return;
+    if (t->dtype != TKX__DTYPE_F32 && t->dtype != TKX__DTYPE_F16 &&
+        t->dtype != TKX__DTYPE_BF16) {
+        complain(m, t->name, "is neither F32, F16 nor BF16");
+        return;
+    }
+    if (!check_shape(m, t, &name))
+        return;
+    if (name.module == ADAPTER_ALL_EXPERTS)
+        n = m->weights->config.n_experts;
+    for (size_t e = 0; e < n; e++)
+        set_half(m, t, &name, t->n_dims == 3 && t->dims[0] > 1 ? e : 0,
+                 place_of(m, &name, n > 1 ? e : name.expert));
+}
+
+/* ---- the whole ---- */
+
+static void check_pair(matcher *m, const tkx__lora *pair, const char *where)
+{
+    if (!pair->a.data != !pair->b.data)
+        complain(m, where,
+                 pair->a.data ? "has a lora_A and no lora_B"
+                              : "has a lora_B and no lora_A");
+    else if (pair->a.data)
+        m->adapter->n_matrices++;
+}
+
+static void check_pairs(matcher *m)
+{
+    static const char *const names[] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                        "gate_proj", "up_proj", "down_proj"};
+    char where[96];
+
+    check_pair(m, &m->adapter->head, "unembed_tokens");
+    for (size_t i = 0; i < m->adapter->n_layers; i++) {
+        const layer_loras *l = &m->adapter->layers[i];
+
+        for (size_t j = 0; j < TKX__MAT_ROUTER; j++) {
+            snprintf(where, sizeof where, "layers.%zu.%s", i, names[j]);
+            check_pair(m, &l->dense[j], where);
+        }
+        for (size_t e = 0; l->experts && e < 3 * m->adapter->n_experts; e++) {
+            snprintf(where, sizeof where, "layers.%zu.experts.%zu.%s", i,
+                     e % m->adapter->n_experts,
+                     names[TKX__MAT_GATE + e / m->adapter->n_experts]);
+            check_pair(m, &l->experts[e], where);
+        }
+    }
+}
+
+static tkx_status make_places(matcher *m, tkx_error **err)
+{
+    tkx__adapter *a = m->adapter;
+    const tkx__model_config *c = &m->weights->config;
+
+    a->n_layers = c->n_layers;
+    a->n_experts = c->n_experts;
+    a->layers = tkx__arena_zalloc(&a->arena, c->n_layers, sizeof *a->layers);
+    if (!a->layers)
+        return tkx__fail_memory(err);
+    for (size_t i = 0; i < c->n_layers; i++) {
+        if (!c->is_moe_layer[i])
+            continue;
+        a->layers[i].experts =
+            tkx__arena_zalloc(&a->arena, 3 * c->n_experts, sizeof *a->layers[i].experts);
+        if (!a->layers[i].experts)
+            return tkx__fail_memory(err);
+    }
+    return TKX_OK;
+}
+
+static tkx_status match_all(matcher *m, const char *what, tkx_error **err)
+{
+    const tkx__tensors *table = tkx__safetensors_tensors(m->adapter->tensors);
+    tkx_status st = make_places(m, err);
+
+    if (st != TKX_OK)
+        return st;
+    for (size_t i = 0; i < table->n && !m->is_out_of_memory; i++)
+        match(m, &table->items[i]);
+    if (m->is_out_of_memory)
+        return tkx__fail_memory(err);
+    check_pairs(m);
+    if (!m->problems.size && m->adapter->n_matrices == 0)
+        complain(m, what, "holds no matrix at all");
+    if (m->problems.size)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "the adapter %s does not fit the %s model %s:%s%s", what,
+                         tkx__arch_name(m->weights->config.arch), m->weights->path,
+                         tkx__buf_text(&m->problems),
+                         m->problems.status != TKX_OK ? "\n  and more" : "");
+    return TKX_OK;
+}
+
+static tkx_status build(tkx__adapter *a, const char *what, const void *tensors,
+                        size_t size, const tkx__weights *weights, tkx_error **err)
+{
+    matcher m = {.adapter = a, .weights = weights};
+    double rank;
+    tkx_status st;
+
+    tkx__buf_init(&m.problems, MAX_LISTED);
+    st = tkx__adapter_config_parse(a->files.config.data, a->files.config.size, what,
+                                   &a->config, &m.problems, err);
+    if (st == TKX_OK)
+        st = tkx__safetensors_parse(tensors, size, what, &a->tensors, err);
+    if (st == TKX_OK)
+        st = match_all(&m, what, err);
+    tkx__buf_clear(&m.problems);
+    rank = (double)a->config.rank;
+    if (st == TKX_OK)
+        a->scale = (float)(a->config.alpha / (a->config.is_rslora ? sqrt(rank) : rank));
+    return st;
+}
+
+static tkx__adapter *new_adapter(void)
+{
+    tkx__adapter *a = tkx__calloc(1, sizeof *a);
+
+    if (a) {
+        atomic_init(&a->n_refs, 1);
+        tkx__arena_init(&a->arena, 1 << 14, SIZE_MAX);
+    }
+    return a;
+}
+
+static tkx_status finish(tkx__adapter *a, tkx_status st, tkx__adapter **out)
+{
+    if (st == TKX_OK)
+        *out = a;
+    else
+        tkx__adapter_unref(a);
+    return st;
+}
+
+tkx_status tkx__adapter_open(const char *path, const tkx__weights *weights,
+                             tkx__adapter **out, tkx_error **err)
+{
+    tkx__adapter *a = new_adapter();
+    tkx_status st;
+
+    if (!a)
+        return tkx__fail_memory(err);
+    st = tkx__adapter_files_open(path, &a->files, err);
+    if (st == TKX_OK && a->files.tensors.data)
+        st = build(a, path, a->files.tensors.data, a->files.tensors.size, weights, err);
+    else if (st == TKX_OK)
+        st = build(a, path, a->files.mapped.data, a->files.mapped.size, weights, err);
+    return finish(a, st, out);
+}
+
+tkx_status tkx__adapter_parse(const void *config, size_t config_size, const void *tensors,
+                              size_t tensors_size, const char *what,
+                              const tkx__weights *weights, tkx__adapter **out,
+                              tkx_error **err)
+{
+    tkx__adapter *a = new_adapter();
+    tkx_status st = TKX_OK;
+
+    if (!a)
+        return tkx__fail_memory(err);
+    tkx__buf_init(&a->files.config, config_size + 1);
+    tkx__buf_init(&a->files.tensors, tensors_size + 1);
+    tkx__buf_append(&a->files.config, config, config_size);
+    tkx__buf_append(&a->files.tensors, tensors, tensors_size);
+    if (a->files.config.status != TKX_OK || a->files.tensors.status != TKX_OK)
+        st = tkx__fail_memory(err);
+    if (st == TKX_OK)
+        st = build(a, what, a->files.tensors.data, a->files.tensors.size, weights, err);
+    return finish(a, st, out);
+}
+
+tkx__adapter *tkx__adapter_ref(tkx__adapter *adapter)
+{
+    atomic_fetch_add_explicit(&adapter->n_refs, 1, memory_order_relaxed);
+    return adapter;
+}
+
+void tkx__adapter_unref(tkx__adapter *adapter)
+{
+    if (!adapter ||
+        atomic_fetch_sub_explicit(&adapter->n_refs, 1, memory_order_acq_rel) != 1)
+        return;
+    tkx__safetensors_free(adapter->tensors);
+    tkx__adapter_files_close(&adapter->files);
+    tkx__arena_clear(&adapter->arena);
+    tkx__free(adapter->config.base_model);
+    tkx__free(adapter);
+}
+
+tkx__adapter_info tkx__adapter_get_info(const tkx__adapter *a)
+{
+    return (tkx__adapter_info){.base_model = a->config.base_model,
+                               .rank = a->config.rank,
+                               .alpha = a->config.alpha,
+                               .is_rslora = a->config.is_rslora,
+                               .n_matrices = a->n_matrices,
+                               .size_bytes = tkx__safetensors_size_bytes(a->tensors)};
+}
+
+size_t tkx__adapter_rank(const tkx__adapter *adapter)
+{
+    return adapter->config.rank;
+}
+
+float tkx__adapter_scale(const tkx__adapter *adapter)
+{
+    return adapter->scale;
+}
+
+static const tkx__lora *if_set(const tkx__lora *pair)
+{
+    return pair->a.data ? pair : NULL;
+}
+
+const tkx__lora *tkx__adapter_find(const tkx__adapter *a, size_t layer,
+                                   tkx__layer_matrix matrix, size_t expert)
+{
+    const layer_loras *l = &a->layers[layer];
+
+    if (l->experts && is_mlp(matrix))
+        return if_set(
+            &l->experts[(size_t)(matrix - TKX__MAT_GATE) * a->n_experts + expert]);
+    return if_set(&l->dense[matrix]);
+}
+
+const tkx__lora *tkx__adapter_head(const tkx__adapter *adapter)
+{
+    return if_set(&adapter->head);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * adapter_files.c - the files of an adapter from a folder, a tar or a gzipped tar.
+ *
+ * Nothing is unpacked to disk: the two members that matter are read into bounded memory,
+ * everything else is passed over.  Members may stand in any order and be named with a
+ * leading "/" or "./".  A member that is no plain file, or leads upwards, never counts.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "base/error.h"
+#include "infer/adapter_in.h"
+
+#define CONFIG_NAME "adapter_config.json"
+#define TENSORS_NAME "adapter_model.safetensors"
+#define MAX_CONFIG_BYTES ((size_t)4 << 20)
+#define MAX_TENSOR_BYTES ((size_t)64 << 30)
+#define MAX_MEMBERS 10000
+#define READ_BYTES ((size_t)256 << 10)
+
+/* ---- a folder ---- */
+
+static tkx_status map_in(const char *dir, const char *name, tkx__mapped *out,
+                         tkx_error **err)
+{
+    tkx__buf path;
+    tkx_status st;
+
+    tkx__buf_init(&path, 1 << 16);
+    tkx__buf_printf(&path, "%s/%s", dir, name);
+    if (path.status != TKX_OK)
+        st = tkx__fail(err, path.status, "the path of %s is too long", name);
+    else
+        st = tkx__mapped_open(out, path.data, err);
+    tkx__buf_clear(&path);
+    return st;
+}
+
+static tkx_status open_folder(const char *dir, adapter_files *files, tkx_error **err)
+{
+    tkx__mapped config;
+    tkx_status st = map_in(dir, CONFIG_NAME, &config, err);
+
+    if (st != TKX_OK)
+        return st;
+    tkx__buf_append(&files->config, config.data, config.size);
+    tkx__mapped_close(&config);
+    if (files->config.status != TKX_OK)
+        return tkx__fail(err, files->config.status, "%s/%s is too large", dir,
+                         CONFIG_NAME);
+    return map_in(dir, TENSORS_NAME, &files->mapped, err);
+}
+
+/* ---- an archive ---- */
+
+/* The name without "/" and "./" in front; NULL when it leads out of the archive. */
+static const char *clean_name(const char *name)
+{
+    while (*name == '/' || (name[0] == '.' && name[1] == '/'))
+        name += *name == '/' ? 1 : 2;
+    for (const char *p = name; *p;) {
+        size_t n = strcspn(p, "/");
+
+        if (n == 2 && p[0] == '.' && p[1] == '.')
+            return NULL;
+        p += n + (p[n] == '/');
+    }
+    return name;
+}
+
+static tkx_status archive_failed(struct archive *a, const char *path, tkx_error **err)
+{
+    const char *reason = archive_error_string(a);
+
+    return tkx__fail(err, TKX_ERR_PARSE, "%s cannot be read as a tar archive: %.200s",
+                     path, reason ? reason : "unknown reason");
+}
+
+static tkx_status read_member(struct archive *a, const char *path, const char *name,
+                              tkx__buf *out, tkx_error **err)
+{
+    if (out->data)
+        return tkx__fail(err, TKX_ERR_PARSE, "%s holds %s twice", path, name);
+    for (;;) {
+        char *room = tkx__buf_reserve(out, READ_BYTES);
+        la_ssize_t n;
+
+        if (!room)
+            break;
+        n = archive_read_data(a, room, READ_BYTES);
+        if (n < 0)
+            return archive_failed(a, path, err);
+        tkx__buf_grew(out, (size_t)n);
+        if (n == 0)
+            return TKX_OK;
+    }
+    return tkx__fail(err, out->status,
+                     "%s: %s has more than %zu bytes or does not fit into memory", path,
+                     name, out->max_size);
+}
+
+static tkx_status read_entry(struct archive *a, struct archive_entry *entry,
+                             const char *path, adapter_files *files, tkx_error **err)
+{
+    const char *raw = archive_entry_pathname(entry);
+    const char *name = raw ? clean_name(raw) : NULL;
+    tkx__buf *out = NULL;
+
+    if (!name)
+        return tkx__fail(err, TKX_ERR_PARSE, "%s holds a member with the name '%.200s'",
+                         path, raw ? raw : "");
+    if (strcmp(name, CONFIG_NAME) == 0)
+        out = &files->config;
+    else if (strcmp(name, TENSORS_NAME) == 0)
+        out = &files->tensors;
+    if (!out)
+        return TKX_OK;
+    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
+        return tkx__fail(err, TKX_ERR_PARSE, "%s: %s is not a plain file", path, name);
+    return read_member(a, path, name, out, err);
+}
+
+static tkx_status read_entries(struct archive *a, const char *path, adapter_files *files,
+                               tkx_error **err)
+{
+    struct archive_entry *entry;
+    tkx_status st = TKX_OK;
+
+    for (size_t n = 0; st == TKX_OK; n++) {
+        int rc = archive_read_next_header(a, &entry);
+
+        if (rc == ARCHIVE_EOF)
+            break;
+        if (rc < ARCHIVE_WARN)
+            return archive_failed(a, path, err);
+        if (n == MAX_MEMBERS)
+            return tkx__fail(err, TKX_ERR_LIMIT, "%s has more than %d members", path,
+                             MAX_MEMBERS);
+        st = read_entry(a, entry, path, files, err);
+    }
+    if (st == TKX_OK && (!files->config.data || !files->tensors.data))
+        st = tkx__fail(err, TKX_ERR_NOT_FOUND, "%s holds no %s", path,
+                       files->config.data ? TENSORS_NAME : CONFIG_NAME);
+    return st;
+}
+
+static tkx_status open_archive(const char *path, adapter_files *files, tkx_error **err)
+{
+    struct archive *a = archive_read_new();
+    tkx_status st;
+
+    if (!a)
+        return tkx__fail_memory(err);
+    if (archive_read_support_filter_gzip(a) < ARCHIVE_WARN ||
+        archive_read_support_format_tar(a) < ARCHIVE_WARN ||
+        archive_read_open_filename(a, path, READ_BYTES) != ARCHIVE_OK)
+        st = archive_failed(a, path, err);
+    else
+        st = read_entries(a, path, files, err);
+    archive_read_free(a);
+    return st;
+}
+
+tkx_status tkx__adapter_files_open(const char *path, adapter_files *files,
+                                   tkx_error **err)
+{
+    struct stat sb;
+
+    memset(files, 0, sizeof *files);
+    tkx__buf_init(&files->config, MAX_CONFIG_BYTES);
+    tkx__buf_init(&files->tensors, MAX_TENSOR_BYTES);
+    if (stat(path, &sb) != 0)
+        return tkx__fail_errno(err, errno, "open the adapter %s", path);
+    if (S_ISDIR(sb.st_mode))
+        return open_folder(path, files, err);
+    if (!S_ISREG(sb.st_mode))
+        return tkx__fail(err, TKX_ERR_IO, "%s is neither a folder nor a file", path);
+    return open_archive(path, files, err);
+}
+
+void tkx__adapter_files_close(adapter_files *files)
+{
+    tkx__buf_clear(&files->config);
+    tkx__buf_clear(&files->tensors);
+    tkx__mapped_close(&files->mapped);
+}

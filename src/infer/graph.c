@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * graph.c - one step over a batch: embeddings, layers, logits.
+ *
+ * The layers themselves are in graph_attention.c, graph_mlp.c and graph_experts.c, chosen
+ * through arch.c; memory is taken in graph_memory.c.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "infer/graph_in.h"
+
+#define ROWS_PER_PIECE 4
+
+/* ---- work over rows ---- */
+
+typedef struct row_work {
+    tkx__graph *graph;
+    tkx__row_fn *fn;
+    size_t n;
+} row_work;
+
+static void row_piece(void *ctx, size_t piece, size_t thread)
+{
+    const row_work *w = ctx;
+    size_t end =
+        (piece + 1) * ROWS_PER_PIECE < w->n ? (piece + 1) * ROWS_PER_PIECE : w->n;
+
+    (void)thread;
+    for (size_t i = piece * ROWS_PER_PIECE; i < end; i++)
+        w->fn(w->graph, i);
+}
+
+void tkx__graph_rows(tkx__graph *g, size_t n, tkx__row_fn *fn)
+{
+    row_work w = {g, fn, n};
+
+    if (n <= ROWS_PER_PIECE) /* not worth waking anyone */
+        row_piece(&w, 0, 0);
+    else
+        tkx__threads_run(g->pool, (n + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE, row_piece,
+                         &w);
+}
+
+/* ---- adapters ---- */
+
+static void add_lora(tkx__product *p, tkx__lora_use **loras, const tkx__adapter *adapter,
+                     const tkx__lora *pair, const uint32_t *indices, size_t n)
+{
+    if (!pair || n == 0)
+        return;
+    **loras = (tkx__lora_use){.a = &pair->a,
+                              .b = &pair->b,
+                              .scale = tkx__adapter_scale(adapter),
+                              .indices = n == p->n_tok ? NULL : indices,
+                              .n = n};
+    (*loras)++;
+    p->n_loras++;
+}
+
+void tkx__graph_adapt(tkx__graph *g, tkx__product *p, tkx__lora_use **loras,
+                      tkx__layer_matrix matrix)
+{
+    p->loras = *loras;
+    for (size_t u = 0; u < g->n_uses; u++) {
+        const adapter_use *use = &g->uses[u];
+
+        add_lora(p, loras, use->adapter,
+                 tkx__adapter_find(use->adapter, g->layer, matrix, 0), use->tokens,
+                 use->n);
+    }
+}
+
+/* ---- the step's tokens ---- */
+
+static tkx_status check_part(const tkx__graph *g, const tkx__step_part *part,
+                             tkx_error **err)
+{
+    if (part->n_tokens == 0 || part->n_logits > part->n_tokens)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "a part of a step with %zu tokens, %zu of them with logits",
+                         part->n_tokens, part->n_logits);
+    for (size_t i = 0; i < part->n_tokens; i++) {
+        if (part->tokens[i] < 0 || (uint64_t)part->tokens[i] >= g->config->vocab_size)
+            return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                             "token %" PRId64
+                             " at position %zu is outside the vocabulary of %zu",
+                             part->tokens[i], part->pos + i, g->config->vocab_size);
+    }
+    if (part->adapter && tkx__adapter_rank(part->adapter) > g->limits.max_rank)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "an adapter that was not admitted");
+    return TKX_OK;
+}
+
+static tkx_status check(const tkx__graph *g, const tkx__step_part *parts, size_t n_parts,
+                        tkx_error **err)
+{
+    size_t n_tokens = 0;
+
+    if (n_parts == 0 || n_parts > g->options.max_parts)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "a step of %zu parts; 1 to %zu can be", n_parts,
+                         g->options.max_parts);
+    for (size_t i = 0; i < n_parts; i++) {
+        tkx_status st = check_part(g, &parts[i], err);
+
+        if (st != TKX_OK)
+            return st;
+        if (parts[i].n_tokens > g->options.max_tokens - n_tokens)
+            return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                             "a step of more than %zu tokens", g->options.max_tokens);
+        n_tokens += parts[i].n_tokens;
+    }
+    return TKX_OK;
+}
+
+/* Index of the adapter among those of the step, added if new; -1 when there are too many.
+ */
+static int find_use(tkx__graph *g, const tkx__adapter *adapter)
+{
+    for (size_t u = 0; u < g->n_uses; u++) {
+        if (g->uses[u].adapter == adapter)
+            return (int)u;
+    }
+    if (g->n_uses == TKX__GRAPH_MAX_ADAPTERS)
+        return -1;
+    g->uses[g->n_uses].adapter = adapter;
+    g->uses[g->n_uses].n = 0;
+    return (int)g->n_uses++;
+}
+
+static tkx_status set_tokens(tkx__graph *g, const tkx__step_part *parts, size_t n_parts,
+                             tkx_error **err)
+{
+    g->parts = parts;
+    g->n_tokens = 0;
+    g->n_uses = 0;
+    for (size_t p = 0; p < n_parts; p++) {
+        int use = -1;
+
+        if (parts[p].adapter) {
+            use = find_use(g, parts[p].adapter);
+            if (use < 0)
+                return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                                 "a step with more than %d different adapters",
+                                 TKX__GRAPH_MAX_ADAPTERS);
+        }
+        for (size_t i = 0; i < parts[p].n_tokens; i++) {
+            size_t t = g->n_tokens++;
+
+            g->tokens[t] = (step_token){parts[p].tokens[i], parts[p].pos + i, p, use};
+            g->attn_tokens[t] = (tkx__attn_token){parts[p].block_ids, parts[p].pos + i};
+            if (use >= 0)
+                g->uses[use].tokens[g->uses[use].n++] = (uint32_t)t;
+        }
+    }
+    return TKX_OK;
+}
+
+static void start_row(tkx__graph *g, size_t t)
+{
+    size_t half = g->config->head_dim / 2;
+
+    tkx__matrix_row(g->kernels, &g->embedding, (size_t)g->tokens[t].id,
+                    g->x + t * g->config->hidden_size);
+    tkx__rope_row(g->weights->inv_freq, half, g->tokens[t].pos, g->cos + t * half,
+                  g->sin + t * half);
+}
+
+/* ---- logits ---- */
+
+static void head_row(tkx__graph *g, size_t r)
+{
+    size_t n = g->config->hidden_size;
+
+    tkx__rmsnorm(g->kernels, g->head_rows + r * n, g->x + g->row_tokens[r] * n,
+                 g->weights->norm, n, g->config->rms_norm_eps);
+}
+
+static void adapt_head(tkx__graph *g, tkx__product *p)
+{
+    tkx__lora_use *loras = g->loras;
+    uint32_t *indices = g->use_indices;
+
+    p->loras = loras;
+    for (size_t u = 0; u < g->n_uses; u++) {
+        size_t n = 0;
+
+        for (size_t r = 0; r < p->n_tok; r++) {
+            if (g->tokens[g->row_tokens[r]].use == (int)u)
+                indices[n++] = (uint32_t)r;
+        }
+        add_lora(p, &loras, g->uses[u].adapter, tkx__adapter_head(g->uses[u].adapter),
+                 indices, n);
+        indices += n;
+    }
+}
+
+static void emit(tkx__graph *g, size_t n_rows, tkx__logits_fn *fn, void *ctx)
+{
+    const tkx__model_config *c = g->config;
+    tkx__product p = {
+        .w = &g->head, .y = g->logits, .y_stride = c->vocab_size, .n_tok = n_rows};
+
+    if (n_rows == 0)
+        return;
+    tkx__graph_rows(g, n_rows, head_row);
+    adapt_head(g, &p);
+    tkx__matmul(g->work, g->head_rows, c->hidden_size, n_rows, &p, 1);
+    fn(ctx, g->rows, n_rows, g->logits);
+}
+
+static void run_head(tkx__graph *g, tkx__logits_fn *fn, void *ctx)
+{
+    size_t n_rows = 0;
+    size_t first = 0; /* token of the step that begins the part */
+
+    for (size_t t = 0; t < g->n_tokens; t++) {
+        size_t p = g->tokens[t].part;
+
+        if (t > 0 && g->tokens[t - 1].part != p)
+            first = t;
+        if (t - first < g->parts[p].n_tokens - g->parts[p].n_logits)
+            continue;
+        if (n_rows == g->options.max_logits) {
+            emit(g, n_rows, fn, ctx);
+            n_rows = 0;
+        }
+        g->rows[n_rows] = (tkx__logits_row){p, t - first};
+        g->row_tokens[n_rows++] = (uint32_t)t;
+    }
+    emit(g, n_rows, fn, ctx);
+}
+
+tkx_status tkx__graph_step(tkx__graph *g, const tkx__step_part *parts, size_t n_parts,
+                           tkx__logits_fn *fn, void *ctx, tkx_error **err)
+{
+    const tkx__arch_ops *ops = tkx__arch_get(g->config->arch);
+    tkx_status st = check(g, parts, n_parts, err);
+
+    if (st == TKX_OK)
+        st = set_tokens(g, parts, n_parts, err);
+    if (st != TKX_OK)
+        return st;
+    tkx__graph_rows(g, g->n_tokens, start_row);
+    for (g->layer = 0; g->layer < g->config->n_layers; g->layer++) {
+        ops->mixer(g->config, g->layer)(g);
+        ops->mlp(g->config, g->layer)(g);
+    }
+    run_head(g, fn, ctx);
+    return TKX_OK;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * graph_attention.c - the attention half of a layer.
+ *
+ *     y = rmsnorm(x); q, k, v = W y + b; q, k normalised per head where the model does
+ *     that; q, k rotated; k, v stored; x += Wo attention(q)
+ *
+ * On a model with interleaved q and k rows (a llama GGUF) pairs (2i, 2i+1) are rotated:
+ * scores are sums over a head, so the order of its elements does not matter to them.
+ */
+#include "infer/graph_in.h"
+
+static void norm_row(tkx__graph *g, size_t t)
+{
+    size_t n = g->config->hidden_size;
+
+    tkx__rmsnorm(g->kernels, g->y + t * n, g->x + t * n,
+                 g->weights->layers[g->layer].vectors[TKX__VEC_ATTN_NORM], n,
+                 g->config->rms_norm_eps);
+}
+
+static void project(tkx__graph *g)
+{
+    const tkx__model_config *c = g->config;
+    const tkx__layer_weights *w = &g->weights->layers[g->layer];
+    const layer_matrices *m = &g->layers[g->layer];
+    float *const out[3] = {g->q, g->k, g->v};
+    tkx__lora_use *loras = g->loras;
+
+    for (int i = 0; i < 3; i++) {
+        tkx__product *p = &g->products[i];
+
+        *p = (tkx__product){.w = &m->dense[TKX__MAT_Q + i],
+                            .bias = w->vectors[TKX__VEC_Q_BIAS + i],
+                            .y = out[i],
+                            .y_stride = m->dense[TKX__MAT_Q + i].n_rows,
+                            .n_tok = g->n_tokens};
+        tkx__graph_adapt(g, p, &loras, (tkx__layer_matrix)(TKX__MAT_Q + i));
+    }
+    tkx__matmul(g->work, g->y, c->hidden_size, g->n_tokens, g->products, 3);
+}
+
+static void norm_heads(const tkx__graph *g, float *x, size_t n_heads, const float *w)
+{
+    size_t n = g->config->head_dim;
+
+    for (size_t h = 0; w && h < n_heads; h++)
+        tkx__rmsnorm(g->kernels, x + h * n, x + h * n, w, n, g->config->rms_norm_eps);
+}
+
+/* Normalise and rotate q and k of token t, and put k and v into the cache. */
+static void place_row(tkx__graph *g, size_t t)
+{
+    const tkx__model_config *c = g->config;
+    const tkx__layer_weights *w = &g->weights->layers[g->layer];
+    size_t pos = g->tokens[t].pos;
+    size_t half = c->head_dim / 2;
+    float *q = g->q + t * c->n_heads * c->head_dim;
+    float *k = g->k + t * c->n_kv_heads * c->head_dim;
+    float *v = g->v + t * c->n_kv_heads * c->head_dim;
+    tkx__kv_shape shape = tkx__kv_get_shape(g->kv);
+    unsigned char *block = tkx__kv_layer(g->kv, g->layer);
+
+    norm_heads(g, q, c->n_heads, w->vectors[TKX__VEC_Q_NORM]);
+    norm_heads(g, k, c->n_kv_heads, w->vectors[TKX__VEC_K_NORM]);
+    tkx__rope_apply(g->kernels, q, c->n_heads, c->head_dim, half, g->cos + t * half,
+                    g->sin + t * half, g->weights->is_qk_interleaved);
+    tkx__rope_apply(g->kernels, k, c->n_kv_heads, c->head_dim, half, g->cos + t * half,
+                    g->sin + t * half, g->weights->is_qk_interleaved);
+    block += g->attn_tokens[t].block_ids[pos / TKX__KV_BLOCK] * tkx__kv_stride(g->kv);
+    tkx__kv_store(g->kernels, &shape, block, pos % TKX__KV_BLOCK, k, v);
+}
+
+static void attend(tkx__graph *g)
+{
+    const tkx__model_config *c = g->config;
+    size_t width = c->n_heads * c->head_dim;
+    tkx__attn_args args = {.shape = tkx__kv_get_shape(g->kv),
+                           .kv_base = tkx__kv_layer(g->kv, g->layer),
+                           .block_stride = tkx__kv_stride(g->kv),
+                           .n_heads = c->n_heads,
+                           .scale = g->attn_scale,
+                           .q = g->q,
+                           .q_stride = width,
+                           .out = g->att,
+                           .out_stride = width,
+                           .tokens = g->attn_tokens,
+                           .n_tok = g->n_tokens};
+
+    tkx__attention(g->work, &args);
+}
+
+static void project_back(tkx__graph *g)
+{
+    const tkx__model_config *c = g->config;
+    tkx__lora_use *loras = g->loras;
+    tkx__product p = {.w = &g->layers[g->layer].dense[TKX__MAT_O],
+                      .bias = g->weights->layers[g->layer].vectors[TKX__VEC_O_BIAS],
+                      .y = g->x,
+                      .y_stride = c->hidden_size,
+                      .add = true,
+                      .n_tok = g->n_tokens};
+
+    tkx__graph_adapt(g, &p, &loras, TKX__MAT_O);
+    tkx__matmul(g->work, g->att, c->n_heads * c->head_dim, g->n_tokens, &p, 1);
+}
+
+void tkx__block_attention(tkx__graph *g)
+{
+    tkx__graph_rows(g, g->n_tokens, norm_row);
+    project(g);
+    tkx__graph_rows(g, g->n_tokens, place_row);
+    attend(g);
+    project_back(g);
+}
