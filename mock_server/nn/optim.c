@@ -11,6 +11,7 @@
 #include "mock_server/nn/dimuon.h"
 #include "mock_server/nn/fail.h"
 #include "mock_server/nn/model.h"
+#include "mock_server/nn/optim.h"
 #include "mock_server/nn/vec.h"
 
 static const char *family_name(nn_optimizer family)
@@ -66,24 +67,16 @@ static double sum_of_squares(const float *g, size_t n)
     return sum;
 }
 
-typedef struct adam {
-    double beta1, beta2, correct1, correct2, lr, eps, decay, clip;
-} adam;
-
 NN_FAST
-static void adam_update(const adam *a, size_t n, const float *restrict gradient,
+static void adam_update(const nn_adam *a, size_t n, const float *restrict gradient,
                         float *restrict m, float *restrict v, float *restrict theta)
 {
     for (size_t i = 0; i < n; i++) {
-        double g = a->clip * (double)gradient[i], old = (double)theta[i];
-        double m1 = a->beta1 * (double)m[i] + (1 - a->beta1) * g;
-        double v1 = a->beta2 * (double)v[i] + (1 - a->beta2) * g * g;
+        double m1 = (double)m[i], v1 = (double)v[i];
 
+        theta[i] = (float)nn_adam_one(a, (double)gradient[i], &m1, &v1, (double)theta[i]);
         m[i] = (float)m1;
         v[i] = (float)v1;
-        theta[i] =
-            (float)(old - a->lr * (m1 / a->correct1 / (sqrt(v1 / a->correct2) + a->eps) +
-                                   a->decay * old));
     }
 }
 
@@ -92,31 +85,22 @@ tkx_status nn_model_optim_step(nn_model *model, const nn_optim_params *p,
 {
     size_t n = model->adapter.n_values;
     tkx_status st = check(model, p, err);
-    double norm, clip = 1;
+    double norm, clip;
 
     if (st != TKX_OK)
         return st;
     norm = sqrt(sum_of_squares(model->gradient, n));
-    if (p->grad_clip_norm > 0 && norm > p->grad_clip_norm)
-        clip = p->grad_clip_norm / norm;
+    clip = nn_clip_factor(norm, p->grad_clip_norm);
     if (p->family == NN_DIMUON) {
         st = nn_dimuon_step(model, p->learning_rate, p->beta1, clip, err);
         if (st != TKX_OK)
             return st;
-        model->step++;
     } else {
-        double k = (double)++model->step;
-        adam a = {.beta1 = p->beta1,
-                  .beta2 = p->beta2,
-                  .lr = p->learning_rate,
-                  .eps = p->eps,
-                  .decay = p->weight_decay,
-                  .clip = clip,
-                  .correct1 = 1 - pow(p->beta1, k),
-                  .correct2 = 1 - pow(p->beta2, k)};
+        nn_adam a = nn_adam_begin(p, model->step + 1, clip);
 
         adam_update(&a, n, model->gradient, model->m, model->v, model->adapter.values);
     }
+    model->step++;
     memset(model->gradient, 0, n * sizeof *model->gradient);
     if (result)
         *result = (nn_step_result){.step = model->step, .grad_norm = norm};

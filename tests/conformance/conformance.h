@@ -25,10 +25,13 @@ typedef struct conf_report {
 } conf_report;
 
 void conf_pass(conf_report *report, const char *name);
-void conf_fail(conf_report *report, const char *name, const char *fmt, ...) TKX_PRINTF(3, 4);
-void conf_skip(conf_report *report, const char *name, const char *fmt, ...) TKX_PRINTF(3, 4);
+void conf_fail(conf_report *report, const char *name, const char *fmt, ...)
+    TKX_PRINTF(3, 4);
+void conf_skip(conf_report *report, const char *name, const char *fmt, ...)
+    TKX_PRINTF(3, 4);
 
 /* Runs every case below dir.  Nonzero when dir cannot be read (after saying why). */
-typedef int conf_kind_fn(const char *dir, const conf_options *options, conf_report *report);
+typedef int conf_kind_fn(const char *dir, const conf_options *options,
+                         conf_report *report);
 
 #endif

@@ -4,5 +4,6 @@
 #include <stddef.h>
 
 const conf_kind conf_kinds[] = {
+    {"losses", conf_losses},
     {NULL, NULL},
 };

@@ -10,6 +10,8 @@ typedef struct conf_kind {
     conf_kind_fn *run;
 } conf_kind;
 
+conf_kind_fn conf_losses; /* losses.c */
+
 extern const conf_kind conf_kinds[];
 
 #endif

@@ -49,7 +49,8 @@ void conf_skip(conf_report *report, const char *name, const char *fmt, ...)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: tkx-conformance KIND DIR [--vocab-dir DIR] [--verbose]\nkinds:");
+    fprintf(stderr,
+            "usage: tkx-conformance KIND DIR [--vocab-dir DIR] [--verbose]\nkinds:");
     for (const conf_kind *kind = conf_kinds; kind->name; kind++)
         fprintf(stderr, " %s", kind->name);
     fputc('\n', stderr);
@@ -61,7 +62,8 @@ static int is_readable(const char *dir)
     DIR *handle = opendir(dir);
 
     if (!handle) {
-        fprintf(stderr, "tkx-conformance: cannot read folder %s: %s\n", dir, strerror(errno));
+        fprintf(stderr, "tkx-conformance: cannot read folder %s: %s\n", dir,
+                strerror(errno));
         return 0;
     }
     closedir(handle);
