@@ -10,9 +10,6 @@
 
 #include "base/buf.h"
 
-/* Bytes that chunking and the dispatch budget count for one datum. */
-size_t tkx__datum_bytes(const tkx_datum *datum);
-
 /* The JSON form; is_forward_route picks the key of the older /forward route. */
 tkx_status tkx__forward_backward_encode_json(const tkx_forward_backward_request *request,
                                              bool is_forward_route, tkx__buf *buf,

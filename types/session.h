@@ -7,16 +7,10 @@
 
 #include "base/buf.h"
 
-tkx_status
-tkx__create_session_request_encode_json(const tkx_create_session_request *request,
-                                        tkx__buf *buf, tkx_error **err);
 tkx_status tkx__create_sampling_session_request_encode_json(
     const tkx_create_sampling_session_request *request, tkx__buf *buf, tkx_error **err);
 tkx_status tkx__session_search_encode_json(const tkx_session_search *request,
                                            tkx__buf *buf, tkx_error **err);
-tkx_status tkx__create_session_result_decode_json(const void *bytes, size_t size,
-                                                  tkx_create_session_result **out,
-                                                  tkx_error **err);
 tkx_status
 tkx__create_sampling_session_result_decode_json(const void *bytes, size_t size,
                                                 tkx_create_sampling_session_result **out,
@@ -37,15 +31,9 @@ tkx_status tkx__session_search_result_decode_json(const void *bytes, size_t size
                                                   tkx_session_search_result **out,
                                                   tkx_error **err);
 
-/* {"session_id", "type"} */
-tkx_status tkx__session_heartbeat_encode_json(const char *session_id, tkx__buf *buf,
-                                              tkx_error **err);
 /* {"sampling_session_id", "type"} */
 tkx_status tkx__join_sampling_session_encode_json(const char *sampling_session_id,
                                                   tkx__buf *buf, tkx_error **err);
-/* reason is "success", "errored" or "interrupted"; detail may be NULL (sent as null). */
-tkx_status tkx__finish_session_encode_json(const char *reason, const char *detail,
-                                           tkx__buf *buf, tkx_error **err);
 /* {"project_id"} */
 tkx_status tkx__session_project_encode_json(const char *project_id, tkx__buf *buf,
                                             tkx_error **err);

@@ -154,6 +154,8 @@ void tkx__json_put_key(tkx__json_writer *w, const char *key)
     tkx__json_put_string(w, key);
     tkx__buf_putc(w->buf, ':');
     w->needs_comma = false;
+    if (w->status == TKX_OK)
+        w->key = key;
 }
 
 void tkx__json_put_i64(tkx__json_writer *w, int64_t value)
@@ -319,6 +321,14 @@ void tkx__json_put_f64s(tkx__json_writer *w, const double *values, size_t count)
     put_array(w, values, count, print_f64);
 }
 
+void tkx__json_put_strings(tkx__json_writer *w, const char *const *texts, size_t count)
+{
+    tkx__json_begin_array(w);
+    for (size_t i = 0; i < count; i++)
+        tkx__json_put_string(w, texts[i]);
+    tkx__json_end_array(w);
+}
+
 void tkx__json_member_string(tkx__json_writer *w, const char *key, const char *text)
 {
     tkx__json_put_key(w, key);
@@ -351,6 +361,7 @@ tkx_status tkx__json_written(const tkx__json_writer *w, const char *what, tkx_er
         return tkx__fail(err, w->buf->status, "%s: JSON text would pass %zu bytes", what,
                          w->buf->max_size);
     if (w->status != TKX_OK)
-        return tkx__fail(err, w->status, "%s: %s", what, w->problem);
+        return tkx__fail(err, w->status, "%s: %s (key \"%.60s\")", what, w->problem,
+                         w->key ? w->key : "");
     return TKX_OK;
 }

@@ -34,6 +34,7 @@ typedef struct tkx__json_writer {
     bool needs_comma;
     tkx_status status;
     const char *problem; /* static text */
+    const char *key;     /* the last one, for messages; borrowed */
 } tkx__json_writer;
 
 void tkx__json_writer_init(tkx__json_writer *w, tkx__buf *buf, unsigned flags);
@@ -60,6 +61,8 @@ void tkx__json_put_i64s(tkx__json_writer *w, const int64_t *values, size_t count
 void tkx__json_put_i32s(tkx__json_writer *w, const int32_t *values, size_t count);
 void tkx__json_put_f32s(tkx__json_writer *w, const float *values, size_t count);
 void tkx__json_put_f64s(tkx__json_writer *w, const double *values, size_t count);
+
+void tkx__json_put_strings(tkx__json_writer *w, const char *const *texts, size_t count);
 
 /* A member: key and value. */
 void tkx__json_member_string(tkx__json_writer *w, const char *key, const char *text);

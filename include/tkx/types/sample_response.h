@@ -14,16 +14,16 @@ typedef enum tkx_stop_reason {
     TKX_STOP_REASON_LENGTH
 } tkx_stop_reason;
 
-/*
- * The best k tokens of each position.  Row r has counts[r] pairs at r * k, best first;
- * -1 in counts: the row is missing.
- */
+/* The best tokens of one position, best first; tokens NULL: nothing is known of it. */
+typedef struct tkx_topk_row {
+    const int32_t *tokens; /* [count] */
+    const float *logprobs; /* [count], natural log */
+    size_t count;
+} tkx_topk_row;
+
 typedef struct tkx_topk {
-    size_t length;
-    size_t k;
-    const int32_t *counts; /* [length] */
-    const int32_t *tokens; /* [length, k] */
-    const float *logprobs; /* [length, k], natural log */
+    const tkx_topk_row *rows; /* [n_rows], one for each position */
+    size_t n_rows;
 } tkx_topk;
 
 typedef struct tkx_sequence {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tkx/types/service.h - what a server can do, its flags for clients, and who we are.
+ * tkx/types/service.h - what a server can do, and who we are.
  */
 #ifndef TKX_TYPES_SERVICE_H
 #define TKX_TYPES_SERVICE_H
@@ -25,33 +25,6 @@ typedef struct tkx_health {
     const char *status; /* "ok" */
 } tkx_health;
 
-/* Flags a server sets for its clients; defaults where it says nothing. */
-typedef struct tkx_client_config {
-    bool pjwt_auth_enabled;
-    const char *credential_default_source; /* "api_key" or "credential_cmd" */
-    int64_t sample_dispatch_bytes_semaphore_size;
-    int64_t inflight_response_bytes_semaphore_size;
-    bool parallel_fwdbwd_chunks;
-    bool proto_compress_fwdbwd;
-    int64_t fwdbwd_max_chunk_len;
-    int64_t fwdbwd_max_chunk_bytes_count;
-    int64_t fwdbwd_dispatch_bytes_semaphore_size;
-    int64_t billing_exception_max_pause_duration_sec;
-    bool sample_no_retries;
-    bool sample_enable_stuck_detection;
-    int64_t sample_max_concurrent_requests;
-    bool sample_use_retrieve_futures;
-    bool sample_join_sampling_session;
-    bool custom_loss_server_side;
-    bool create_model_via_load_weights;
-} tkx_client_config;
-
-typedef struct tkx_client_dynamic_config {
-    int64_t refresh_interval_sec;
-    bool sample_cancel_enabled;
-    int64_t sample_cancel_max_batch_size;
-} tkx_client_dynamic_config;
-
 /* Read from a token, unverified: for display, not for decisions. */
 typedef struct tkx_identity {
     const char *user_urn;
@@ -70,8 +43,6 @@ typedef struct tkx_api_key_info {
 
 TKX_API void tkx_server_capabilities_free(tkx_server_capabilities *capabilities);
 TKX_API void tkx_health_free(tkx_health *health);
-TKX_API void tkx_client_config_free(tkx_client_config *config);
-TKX_API void tkx_client_dynamic_config_free(tkx_client_dynamic_config *config);
 TKX_API void tkx_identity_free(tkx_identity *identity);
 TKX_API void tkx_api_key_info_free(tkx_api_key_info *info);
 

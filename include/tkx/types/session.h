@@ -9,22 +9,6 @@
 
 TKX_BEGIN_DECLS
 
-typedef struct tkx_create_session_request {
-    tkx_string_list tags;
-    tkx_pair_list user_metadata;
-    const char *sdk_version;
-    const char *project_id;
-    const char *display_name;
-    tkx_json_member_list extra_json;
-} tkx_create_session_request;
-
-typedef struct tkx_create_session_result {
-    const char *session_id;
-    const char *info_message; /* to be shown to the user, or NULL */
-    const char *warning_message;
-    const char *error_message;
-} tkx_create_session_result;
-
 typedef struct tkx_create_sampling_session_request {
     const char *session_id;
     int64_t sampling_session_seq_id;
@@ -117,7 +101,6 @@ typedef struct tkx_session_search_result {
     const char *next_cursor_json; /* NULL: the last page */
 } tkx_session_search_result;
 
-TKX_API void tkx_create_session_result_free(tkx_create_session_result *result);
 TKX_API void
 tkx_create_sampling_session_result_free(tkx_create_sampling_session_result *result);
 TKX_API void

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* types/metrics.h - an object of numbers, as metrics. */
+#ifndef TKX_TYPES_METRICS_H
+#define TKX_TYPES_METRICS_H
+
+#include <tkx/types/metric.h>
+
+#include "json/reader.h"
+
+void tkx__metrics_read_json(tkx__json_reader *r, const tkx_metric **metrics,
+                            size_t *count);
+
+#endif
