@@ -5,5 +5,6 @@
 
 const conf_kind conf_kinds[] = {
     {"losses", conf_losses},
+    {"models", conf_models},
     {NULL, NULL},
 };

@@ -14,4 +14,6 @@ conf_kind_fn conf_losses; /* losses.c */
 
 extern const conf_kind conf_kinds[];
 
+conf_kind_fn conf_models;
+
 #endif
