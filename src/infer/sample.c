@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-struct tkx__sampler {
+struct tkx__token_sampler {
     const tkx__kernels *k;
     size_t vocab_size;
     float *z;        /* [vocab_size] logits after the extras */
@@ -70,10 +70,10 @@ tkx_status tkx__sample_params_check(const tkx__sample_params *p, size_t vocab_si
     return p->extras ? check_extras(p->extras, vocab_size, err) : TKX_OK;
 }
 
-tkx_status tkx__sampler_new(const tkx__kernels *k, size_t vocab_size, tkx__sampler **out,
-                            tkx_error **err)
+tkx_status tkx__token_sampler_new(const tkx__kernels *k, size_t vocab_size,
+                                  tkx__token_sampler **out, tkx_error **err)
 {
-    tkx__sampler *s = tkx__calloc(1, sizeof *s);
+    tkx__token_sampler *s = tkx__calloc(1, sizeof *s);
 
     if (!s)
         return tkx__fail_memory(err);
@@ -86,14 +86,14 @@ tkx_status tkx__sampler_new(const tkx__kernels *k, size_t vocab_size, tkx__sampl
     s->count = tkx__calloc(vocab_size, sizeof *s->count);
     s->keep = tkx__calloc(vocab_size, sizeof *s->keep);
     if (!s->z || !s->probs || !s->ids || !s->heap || !s->count || !s->keep) {
-        tkx__sampler_free(s);
+        tkx__token_sampler_free(s);
         return tkx__fail_memory(err);
     }
     *out = s;
     return TKX_OK;
 }
 
-void tkx__sampler_free(tkx__sampler *s)
+void tkx__token_sampler_free(tkx__token_sampler *s)
 {
     if (!s)
         return;
@@ -108,8 +108,8 @@ void tkx__sampler_free(tkx__sampler *s)
 
 /* ---- local extras: on the logits, before everything else ---- */
 
-static void penalise(tkx__sampler *s, const tkx__sample_extras *e, const int64_t *history,
-                     size_t n)
+static void penalise(tkx__token_sampler *s, const tkx__sample_extras *e,
+                     const int64_t *history, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         s->count[history[i]]++;
@@ -126,7 +126,7 @@ static void penalise(tkx__sampler *s, const tkx__sample_extras *e, const int64_t
     }
 }
 
-static void apply_extras(tkx__sampler *s, const tkx__sample_extras *e,
+static void apply_extras(tkx__token_sampler *s, const tkx__sample_extras *e,
                          const int64_t *history, size_t n_history)
 {
     float floor_z;
@@ -189,7 +189,7 @@ static uint32_t pop(const float *z, uint32_t *heap, size_t *n)
 }
 
 /* Ids that are not ruled out already; returns how many. */
-static size_t candidates(const tkx__sampler *s, const float *z, uint32_t *out)
+static size_t candidates(const tkx__token_sampler *s, const float *z, uint32_t *out)
 {
     size_t n = 0;
 
@@ -206,7 +206,7 @@ static size_t candidates(const tkx__sampler *s, const float *z, uint32_t *out)
 
 /* What top-k and top-p leave, ascending in s->ids with weights exp((z - max) / T) in
    s->probs; returns how many. */
-static size_t gather(tkx__sampler *s, double max, double temperature)
+static size_t gather(tkx__token_sampler *s, double max, double temperature)
 {
     size_t n = 0;
 
@@ -220,8 +220,8 @@ static size_t gather(tkx__sampler *s, double max, double temperature)
     return n;
 }
 
-static double weight_sum(const tkx__sampler *s, const uint32_t *ids, size_t n, double max,
-                         double temperature)
+static double weight_sum(const tkx__token_sampler *s, const uint32_t *ids, size_t n,
+                         double max, double temperature)
 {
     double sum = 0;
 
@@ -232,7 +232,7 @@ static double weight_sum(const tkx__sampler *s, const uint32_t *ids, size_t n, d
 
 /* Pop from the heap of n candidates: at most k of them, and while the sum before is < p.
  */
-static void keep_best(tkx__sampler *s, size_t n, size_t k, double top_p, double max,
+static void keep_best(tkx__token_sampler *s, size_t n, size_t k, double top_p, double max,
                       double temperature)
 {
     double total = 0;
@@ -271,7 +271,7 @@ static void keep_best(tkx__sampler *s, size_t n, size_t k, double top_p, double 
     }
 }
 
-static void normalise(tkx__sampler *s, size_t n)
+static void normalise(tkx__token_sampler *s, size_t n)
 {
     double sum = 0;
 
@@ -282,8 +282,9 @@ static void normalise(tkx__sampler *s, size_t n)
 }
 
 /* Fills ids and probs; returns how many are left. */
-static size_t filter(tkx__sampler *s, const float *logits, const tkx__sample_params *p,
-                     const int64_t *history, size_t n_history)
+static size_t filter(tkx__token_sampler *s, const float *logits,
+                     const tkx__sample_params *p, const int64_t *history,
+                     size_t n_history)
 {
     size_t best;
     size_t n;
@@ -314,7 +315,7 @@ static size_t filter(tkx__sampler *s, const float *logits, const tkx__sample_par
     return n;
 }
 
-size_t tkx__sample_filter(tkx__sampler *s, const float *logits,
+size_t tkx__sample_filter(tkx__token_sampler *s, const float *logits,
                           const tkx__sample_params *p, const int64_t *history,
                           size_t n_history, const int64_t **ids, const double **probs)
 {
@@ -327,13 +328,13 @@ size_t tkx__sample_filter(tkx__sampler *s, const float *logits,
 
 /* ---- tokens and logprobs ---- */
 
-float tkx__sample_logprob(tkx__sampler *s, const float *logits, int64_t id)
+float tkx__sample_logprob(tkx__token_sampler *s, const float *logits, int64_t id)
 {
     return (float)((double)logits[id] - tkx__logsumexp(s->k, logits, s->vocab_size));
 }
 
 /* log softmax of z / T, the extras included. */
-static float tempered_logprob(const tkx__sampler *s, double temperature, int64_t id)
+static float tempered_logprob(const tkx__token_sampler *s, double temperature, int64_t id)
 {
     double max = (double)s->z[tkx__argmax(s->k, s->z, s->vocab_size)];
     double sum = 0;
@@ -345,7 +346,7 @@ static float tempered_logprob(const tkx__sampler *s, double temperature, int64_t
     return (float)(((double)s->z[id] - max) / temperature - log(sum));
 }
 
-static size_t draw(const tkx__sampler *s, size_t n, tkx__rng *rng)
+static size_t draw(const tkx__token_sampler *s, size_t n, tkx__rng *rng)
 {
     double u = tkx__rng_uniform(rng);
     double sum = 0;
@@ -358,7 +359,7 @@ static size_t draw(const tkx__sampler *s, size_t n, tkx__rng *rng)
     return n - 1; /* the sum fell short of 1 by rounding */
 }
 
-int64_t tkx__sample_token(tkx__sampler *s, const float *logits,
+int64_t tkx__sample_token(tkx__token_sampler *s, const float *logits,
                           const tkx__sample_params *p, const int64_t *history,
                           size_t n_history, tkx__rng *rng, float *logprob)
 {
@@ -375,7 +376,7 @@ int64_t tkx__sample_token(tkx__sampler *s, const float *logits,
     return id;
 }
 
-size_t tkx__sample_top(tkx__sampler *s, const float *logits, size_t n, int64_t *ids,
+size_t tkx__sample_top(tkx__token_sampler *s, const float *logits, size_t n, int64_t *ids,
                        float *logprobs)
 {
     double sum = tkx__logsumexp(s->k, logits, s->vocab_size);

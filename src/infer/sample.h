@@ -6,7 +6,7 @@
  * SplitMix64 against cumulative probabilities summed in double over ascending ids.
  * Temperature 0 takes the largest logit, the lowest id on ties, and draws nothing.
  *
- * Thread: one at a time per sampler.  No allocation after tkx__sampler_new().
+ * Thread: one at a time per sampler.  No allocation after tkx__token_sampler_new().
  */
 #ifndef TKX_INFER_SAMPLE_H
 #define TKX_INFER_SAMPLE_H
@@ -60,18 +60,18 @@ double tkx__rng_uniform(tkx__rng *rng); /* [0, 1), 53 bits */
 tkx_status tkx__sample_params_check(const tkx__sample_params *p, size_t vocab_size,
                                     tkx_error **err);
 
-typedef struct tkx__sampler tkx__sampler;
+typedef struct tkx__token_sampler tkx__token_sampler;
 
-tkx_status tkx__sampler_new(const tkx__kernels *k, size_t vocab_size, tkx__sampler **out,
-                            tkx_error **err);
-void tkx__sampler_free(tkx__sampler *s);
+tkx_status tkx__token_sampler_new(const tkx__kernels *k, size_t vocab_size,
+                                  tkx__token_sampler **out, tkx_error **err);
+void tkx__token_sampler_free(tkx__token_sampler *s);
 
 /*
  * Choose a token.  history [n_history] (may be NULL, 0) is the sequence so far, read only
  * by the penalties.  *logprob is as params->mode says; raw at temperature 0.
  * The logits are not changed.
  */
-int64_t tkx__sample_token(tkx__sampler *s, const float *logits,
+int64_t tkx__sample_token(tkx__token_sampler *s, const float *logits,
                           const tkx__sample_params *p, const int64_t *history,
                           size_t n_history, tkx__rng *rng, float *logprob);
 
@@ -79,7 +79,7 @@ int64_t tkx__sample_token(tkx__sampler *s, const float *logits,
  * What the filters leave: ids ascending and their probabilities [vocab_size at most];
  * returns how many.  Borrowed from s until its next call.
  */
-size_t tkx__sample_filter(tkx__sampler *s, const float *logits,
+size_t tkx__sample_filter(tkx__token_sampler *s, const float *logits,
                           const tkx__sample_params *p, const int64_t *history,
                           size_t n_history, const int64_t **ids, const double **probs);
 
@@ -87,10 +87,10 @@ size_t tkx__sample_filter(tkx__sampler *s, const float *logits,
  * The n largest logits, descending, lowest id first on ties, as raw logprobs.  n is cut
  * to vocab_size; returns how many.
  */
-size_t tkx__sample_top(tkx__sampler *s, const float *logits, size_t n, int64_t *ids,
+size_t tkx__sample_top(tkx__token_sampler *s, const float *logits, size_t n, int64_t *ids,
                        float *logprobs);
 
 /* log softmax of the logits at id. */
-float tkx__sample_logprob(tkx__sampler *s, const float *logits, int64_t id);
+float tkx__sample_logprob(tkx__token_sampler *s, const float *logits, int64_t id);
 
 #endif

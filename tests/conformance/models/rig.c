@@ -50,8 +50,8 @@ tkx_status rig_open(rig *r, const char *path, rig_path way, tkx_error **err)
         st = tkx__graph_new(r->weights, r->kernels, r->pool, r->kv, &options, &r->graph,
                             err);
     if (st == TKX_OK)
-        st =
-            tkx__sampler_new(r->kernels, r->weights->config.vocab_size, &r->sampler, err);
+        st = tkx__token_sampler_new(r->kernels, r->weights->config.vocab_size,
+                                    &r->sampler, err);
     if (st != TKX_OK)
         return st;
     r->blocks = calloc(N_BLOCKS, sizeof *r->blocks);
@@ -68,7 +68,7 @@ tkx_status rig_open(rig *r, const char *path, rig_path way, tkx_error **err)
 void rig_close(rig *r)
 {
     free(r->blocks);
-    tkx__sampler_free(r->sampler);
+    tkx__token_sampler_free(r->sampler);
     tkx__graph_free(r->graph);
     tkx__kv_free(r->kv);
     tkx__threads_free(r->pool);

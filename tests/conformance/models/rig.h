@@ -26,7 +26,7 @@ typedef struct rig {
     tkx__threads *pool;
     tkx__kv *kv;
     tkx__graph *graph;
-    tkx__sampler *sampler;
+    tkx__token_sampler *sampler;
     size_t vocab_size;
     bool is_moe;
     bool is_8bit; /* this path brings activations to 8 bits for some weight */
