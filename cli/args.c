@@ -45,8 +45,8 @@ static int store_integer(const cli_option *option, const char *text)
     long long value;
 
     if (option->max > option->min)
-        snprintf(expected, sizeof expected, "a whole number from %lld to %lld", option->min,
-                 option->max);
+        snprintf(expected, sizeof expected, "a whole number from %lld to %lld",
+                 option->min, option->max);
     errno = 0;
     value = strtoll(text, &end, 10);
     if (errno || end == text || *end || text[0] == ' ')

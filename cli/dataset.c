@@ -61,8 +61,8 @@ static const char *check(const cJSON *object)
     return NULL;
 }
 
-static int add_line(cli_dataset *dataset, size_t *capacity, const char *path, size_t number,
-                    const char *line, size_t n)
+static int add_line(cli_dataset *dataset, size_t *capacity, const char *path,
+                    size_t number, const char *line, size_t n)
 {
     const char *end = NULL;
     cJSON *object;
@@ -80,9 +80,10 @@ static int add_line(cli_dataset *dataset, size_t *capacity, const char *path, si
     if (wrong) {
         cli_error("%s line %zu %s", path, number, wrong);
         cli_hint("each line is {\"prompt\": \"...\", \"completion\": \"...\"}");
-    } else if (!add_pair(dataset, capacity,
-                         cJSON_GetObjectItemCaseSensitive(object, "prompt")->valuestring,
-                         cJSON_GetObjectItemCaseSensitive(object, "completion")->valuestring)) {
+    } else if (!add_pair(
+                   dataset, capacity,
+                   cJSON_GetObjectItemCaseSensitive(object, "prompt")->valuestring,
+                   cJSON_GetObjectItemCaseSensitive(object, "completion")->valuestring)) {
         cli_error("out of memory");
     } else {
         status = CLI_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * dataset.h - training pairs from a file of JSON lines: {"prompt": str, "completion": str}.
+ * dataset.h - training pairs from a file of JSON lines: {"prompt": str, "completion":
+ * str}.
  *
  * Blank lines are skipped; any other shape is an error that names file and line.
  */

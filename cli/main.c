@@ -29,7 +29,8 @@ static int n_words_matching(const cli_command *command, int n_words, char **word
 
     if (!space)
         return strcmp(words[0], command->name) == 0;
-    if (n_words < 2 || strncmp(words[0], command->name, (size_t)(space - command->name)) != 0 ||
+    if (n_words < 2 ||
+        strncmp(words[0], command->name, (size_t)(space - command->name)) != 0 ||
         words[0][space - command->name] != '\0')
         return 0;
     return strcmp(words[1], space + 1) == 0 ? 2 : 0;

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * text.h - text to token ids for the commands that send them, and back.
+ */
+#ifndef CLI_TEXT_H
+#define CLI_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tkx/tokenizer.h>
+
+/*
+ * The tokenizer to use: the file of --tokenizer if given, else the one that the service
+ * names (only "bytes" is built in).  CLI_OK, or CLI_FAILED after saying what to do.
+ */
+int cli_text_open(const char *file, const char *tokenizer_id, tkx_tokenizer **out);
+
+typedef struct cli_ids {
+    int32_t *ids;
+    size_t n_ids;
+    size_t capacity;
+} cli_ids;
+
+int cli_ids_append(cli_ids *ids, int64_t id);
+void cli_ids_clear(cli_ids *ids);
+
+/* Append a text's ids. */
+int cli_text_encode(const tkx_tokenizer *tokenizer, const char *text, cli_ids *ids);
+/* Append the ids of "1,2,3". */
+int cli_ids_parse(const char *option, const char *list, cli_ids *ids);
+/* The text of ids, special tokens left out; free() it.  NULL after saying why. */
+char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids);
+/* The id that ends a training text; -1 after saying that the tokenizer has none. */
+int64_t cli_text_end_id(const tkx_tokenizer *tokenizer);
+
+#endif
