@@ -82,7 +82,7 @@ static tkx_status skip(cursor *c, uint64_t n, const char *part)
 static tkx_status read_name(cursor *c, tkx__arena *names, const char **out,
                             const char *part)
 {
-    uint64_t n;
+    uint64_t n = 0;
     tkx_status st = read_u64(c, &n, part);
     const char *text;
 
@@ -119,7 +119,7 @@ static tkx_status skip_array(cursor *c, int depth, uint32_t *type, uint64_t *n)
 
 static tkx_status skip_string(cursor *c)
 {
-    uint64_t n;
+    uint64_t n = 0;
     tkx_status st = read_u64(c, &n, "a string");
 
     return st == TKX_OK ? skip(c, n, "a string") : st;
@@ -128,8 +128,8 @@ static tkx_status skip_string(cursor *c)
 static tkx_status skip_elements(cursor *c, uint32_t type, uint64_t n, int depth)
 {
     tkx_status st = TKX_OK;
-    uint32_t inner_type;
-    uint64_t inner_n;
+    uint32_t inner_type = 0;
+    uint64_t inner_n = 0;
 
     if (type >= TKX__N_GGUF_TYPES)
         return tkx__fail(c->err, TKX_ERR_PARSE,
@@ -150,8 +150,8 @@ static tkx_status skip_elements(cursor *c, uint32_t type, uint64_t n, int depth)
 
 static tkx_status read_value(cursor *c, tkx__gguf *gguf, tkx__gguf_value *value)
 {
-    uint32_t type;
-    uint32_t element_type;
+    uint32_t type = 0;
+    uint32_t element_type = 0;
     uint64_t n = 1;
     tkx_status st = read_name(c, &gguf->names, &value->key, "a metadata key");
 
@@ -213,9 +213,9 @@ static tkx_status read_values(cursor *c, tkx__gguf *gguf, uint64_t n)
 static tkx_status read_tensor(cursor *c, tkx__gguf *gguf, tkx__tensor *tensor,
                               uint64_t *offset)
 {
-    uint32_t n_dims;
-    uint32_t type;
-    uint64_t dim;
+    uint32_t n_dims = 0;
+    uint32_t type = 0;
+    uint64_t dim = 0;
     tkx_status st = read_name(c, &gguf->names, &tensor->name, "a tensor name");
 
     if (st == TKX_OK)
@@ -260,7 +260,7 @@ static tkx_status read_tensors(cursor *c, tkx__gguf *gguf, uint64_t n)
                          c->size);
     for (uint64_t i = 0; i < n; i++) {
         tkx__tensor tensor = {0};
-        uint64_t offset;
+        uint64_t offset = 0;
         tkx_status st = read_tensor(c, gguf, &tensor, &offset);
 
         if (st == TKX_OK && offset > c->size)
@@ -308,8 +308,8 @@ static int by_place(const void *a, const void *b)
 /* Move each tensor to where the data starts; check bounds, alignment, overlap. */
 static tkx_status place(cursor *c, tkx__gguf *gguf)
 {
-    size_t alignment;
-    size_t start;
+    size_t alignment = 0;
+    size_t start = 0;
     tkx__tensors *table = &gguf->tensors;
     tkx_status st = data_alignment(c, gguf, &alignment);
 
@@ -351,7 +351,7 @@ static tkx_status place(cursor *c, tkx__gguf *gguf)
 static tkx_status read_header(cursor *c, uint64_t *n_tensors, uint64_t *n_values)
 {
     char magic[4];
-    uint32_t version;
+    uint32_t version = 0;
     tkx_status st = read_bytes(c, magic, sizeof magic, "the header");
 
     if (st != TKX_OK)
@@ -376,8 +376,8 @@ static tkx_status parse(tkx__gguf *gguf, const void *bytes, size_t size, const c
                         tkx_error **err)
 {
     cursor c = {.data = bytes, .size = size, .what = what, .err = err};
-    uint64_t n_tensors;
-    uint64_t n_values;
+    uint64_t n_tensors = 0;
+    uint64_t n_values = 0;
     tkx_status st;
 
     gguf->size = size;
