@@ -77,8 +77,8 @@ const char *call_keep(call *c, const char *text);
 bool call_json(call *c, const jv **out);
 
 /* Fill in an answer; all give true, so that a handler can end with `return`. */
-bool call_ok(call *c);     /* 200, what stands in out */
-bool call_empty(call *c);  /* 200 with null */
+bool call_ok(call *c);    /* 200, what stands in out */
+bool call_empty(call *c); /* 200 with null */
 bool call_error(call *c, int status, const char *fmt, ...) TKX_PRINTF(3, 4);
 /* 422 with a list, as a validator reports it: the member, what is wrong, its type. */
 bool call_invalid(call *c, const char *member, const char *fmt, ...) TKX_PRINTF(3, 4);

@@ -26,7 +26,8 @@ struct mock_db {
 
 static tkx_status db_fail(mock_db *db, tkx_error **err, const char *what)
 {
-    return tkx__fail(err, TKX_ERR_IO, "database, %s: %s", what, sqlite3_errmsg(db->handle));
+    return tkx__fail(err, TKX_ERR_IO, "database, %s: %s", what,
+                     sqlite3_errmsg(db->handle));
 }
 
 static tkx_status apply_schema(mock_db *db, tkx_error **err)
@@ -49,7 +50,8 @@ tkx_status db_open(const char *path, mock_db **out, tkx_error **err)
     if (!db)
         return tkx__fail_memory(err);
     if (sqlite3_open_v2(path, &db->handle,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                            SQLITE_OPEN_FULLMUTEX,
                         NULL) != SQLITE_OK)
         st = db_fail(db, err, path);
     else

@@ -8,6 +8,7 @@
 #include "mock_server/server.h"
 
 #include <string.h>
+#include <sys/queue.h>
 
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -136,8 +137,8 @@ static void find_route(call *c)
 {
     const char *api = route_api_path(c->path);
     bool has_path;
-    c->route = route_find(mock_routes, c->srv->opt.dialect, c->method, api ? api : c->path,
-                          !api, &has_path, c->params);
+    c->route = route_find(mock_routes, c->srv->opt.dialect, c->method,
+                          api ? api : c->path, !api, &has_path, c->params);
     if (!c->route && has_path)
         call_error(c, 405, "Method Not Allowed");
     else if (!c->route)

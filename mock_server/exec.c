@@ -3,8 +3,8 @@
  * exec.c - the frame around every operation of a model.
  *
  * Order: make sure of the model, run, write files, then one transaction with the promise,
- * the journal, the effect and the model's place in the sequence.  A transaction that fails
- * ends the process: memory and records may not go different ways.
+ * the journal, the effect and the model's place in the sequence.  A transaction that
+ * fails ends the process: memory and records may not go different ways.
  */
 #include "mock_server/exec.h"
 
@@ -38,11 +38,12 @@ static void copy_column(char *to, size_t size, db_rows *rows, int column)
 
 bool model_row_read(mock_server *srv, const char *model_id, model_row *out)
 {
-    db_rows *rows = db_query(srv->db,
-                             "SELECT session_id, owner, project_id, base_model, optimizer,"
-                             " file, file_seq, is_ready, is_unloaded, rank, train_attn,"
-                             " train_mlp, train_unembed, seed FROM models WHERE model_id=?",
-                             "s", model_id);
+    db_rows *rows =
+        db_query(srv->db,
+                 "SELECT session_id, owner, project_id, base_model, optimizer,"
+                 " file, file_seq, is_ready, is_unloaded, rank, train_attn,"
+                 " train_mlp, train_unembed, seed FROM models WHERE model_id=?",
+                 "s", model_id);
     *out = (model_row){.lora = NN_LORA_OPTIONS_INIT};
     if (!db_next(rows))
         return false;
@@ -86,8 +87,8 @@ tkx_status model_write(mock_server *srv, const nn_model *model, unsigned parts,
 }
 
 /*
- * The state is written when that costs little beside what was computed since the last time;
- * in between a restart computes the kept requests again, which gives the same bits.
+ * The state is written when that costs little beside what was computed since the last
+ * time; in between a restart computes the kept requests again, which gives the same bits.
  */
 static bool is_worth_writing(const exec *x)
 {
@@ -119,8 +120,8 @@ static tkx_status record_state(exec *x, tkx_error **err)
     if (!x->state_file[0])
         return TKX_OK;
     st = db_run(db, err,
-                "UPDATE models SET file=?, file_seq=?, file_parts=1 WHERE model_id=?", "sis",
-                x->state_file, o->seq_id, x->lane->model_id);
+                "UPDATE models SET file=?, file_seq=?, file_parts=1 WHERE model_id=?",
+                "sis", x->state_file, o->seq_id, x->lane->model_id);
     if (st == TKX_OK)
         st = db_run(db, err,
                     "UPDATE promises SET body=NULL WHERE model_id=? AND seq_id<=?", "si",
@@ -134,8 +135,8 @@ static tkx_status record_journal(exec *x, tkx_error **err)
     return db_run(x->srv->db, err,
                   "INSERT INTO journal (op, model_id, seq_id, sha256, at)"
                   " VALUES (?, ?, CASE WHEN ?<0 THEN NULL ELSE ? END, ?, ?)",
-                  "ssiisi", op_kind_name(o->kind), x->lane->model_id, o->seq_id, o->seq_id,
-                  o->sha256, mock_now_ms());
+                  "ssiisi", op_kind_name(o->kind), x->lane->model_id, o->seq_id,
+                  o->seq_id, o->sha256, mock_now_ms());
 }
 
 /* Under the lock, within a transaction. */
@@ -150,8 +151,9 @@ static tkx_status record_all(exec *x, const exec_kind *kind, tkx_error **err)
     if (st == TKX_OK)
         st = record_state(x, err);
     if (st == TKX_OK && x->op->seq_id >= 0)
-        st = db_run(db, err, "UPDATE models SET next_seq=MAX(next_seq, ?) WHERE model_id=?",
-                    "is", x->op->seq_id + 1, x->lane->model_id);
+        st = db_run(db, err,
+                    "UPDATE models SET next_seq=MAX(next_seq, ?) WHERE model_id=?", "is",
+                    x->op->seq_id + 1, x->lane->model_id);
     return st;
 }
 

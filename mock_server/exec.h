@@ -3,8 +3,8 @@
  * exec.h - doing an operation: compute, write files, then record all of it at once.
  *
  * run() computes and writes files under new names; record() stands inside the transaction
- * that also keeps the promise and the journal.  So after a crash either all of an operation
- * has happened or nothing, and then it is done again.
+ * that also keeps the promise and the journal.  So after a crash either all of an
+ * operation has happened or nothing, and then it is done again.
  */
 #ifndef MOCK_EXEC_H
 #define MOCK_EXEC_H
@@ -44,12 +44,12 @@ typedef struct exec {
     tkx__arena arena;
     outcome out;
     int64_t n_tokens;
-    bool writes_state;           /* the model's file is to be written anew */
+    bool writes_state;              /* the model's file is to be written anew */
     char state_file[EXEC_MAX_FILE]; /* written by this operation; "" when not */
-    char file[EXEC_MAX_FILE];    /* of a checkpoint written by it */
+    char file[EXEC_MAX_FILE];       /* of a checkpoint written by it */
     size_t file_size;
-    char path[512];              /* tinker path of that checkpoint */
-    const void *request;         /* what run() read of the body, for record() */
+    char path[512];      /* tinker path of that checkpoint */
+    const void *request; /* what run() read of the body, for record() */
 } exec;
 
 typedef struct exec_kind {
@@ -72,8 +72,8 @@ tkx_status exec_run_unload(exec *x, tkx_error **err);
 tkx_status exec_record_unload(exec *x, tkx_error **err);
 
 /* One forward_backward or optim_step applied to a model again (model.c). */
-tkx_status exec_replay(nn_model *model, op_kind kind, const char *body,
-                       size_t size, bool is_proto, tkx_error **err);
+tkx_status exec_replay(nn_model *model, op_kind kind, const char *body, size_t size,
+                       bool is_proto, tkx_error **err);
 
 /* The lane's model in memory, as the records say (model.c). */
 tkx_status model_ensure(exec *x, tkx_error **err);

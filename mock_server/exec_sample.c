@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exec_sample.c - a batch of samples from one set of weights, recorded in one transaction.
+ * exec_sample.c - a batch of samples from one set of weights, recorded in one
+ * transaction.
  */
 #include "mock_server/exec.h"
 
@@ -113,11 +114,12 @@ static void draw(mock_server *srv, job *jobs, size_t n)
 static tkx_status record_usage(mock_server *srv, const job *j, tkx_error **err)
 {
     const op *o = j->op;
-    tkx_status st = usage_add(srv, o->session_id, o->owner, NULL, o->base_model,
-                              "sampling_prefill", false, (int64_t)j->request.nn.n_prompt, err);
+    tkx_status st =
+        usage_add(srv, o->session_id, o->owner, NULL, o->base_model, "sampling_prefill",
+                  false, (int64_t)j->request.nn.n_prompt, err);
     if (st == TKX_OK)
-        st = usage_add(srv, o->session_id, o->owner, NULL, o->base_model, "sampling_sample",
-                       false, j->n_drawn, err);
+        st = usage_add(srv, o->session_id, o->owner, NULL, o->base_model,
+                       "sampling_sample", false, j->n_drawn, err);
     return st;
 }
 

@@ -16,8 +16,8 @@ tkx_status exec_run_create(exec *x, tkx_error **err)
     const nn_base *base = nn_engine_find_base(srv->engine, x->row.base_model);
     tkx_status st;
     if (!base)
-        return tkx__fail(err, TKX_ERR_NOT_FOUND, "base model %s: not offered by this server",
-                         x->row.base_model);
+        return tkx__fail(err, TKX_ERR_NOT_FOUND,
+                         "base model %s: not offered by this server", x->row.base_model);
     model_drop(l);
     st = model_make_room(srv, nn_model_size_bytes(base, &x->row.lora), l, err);
     if (st == TKX_OK)
@@ -42,15 +42,15 @@ tkx_status exec_run_pass(exec *x, tkx_error **err)
     nn_model *model = x->lane->model;
     nn_loss_result *result = NULL;
     train_request request;
-    tkx_status st = train_request_read(&x->arena, o->body, o->body_size, o->is_proto,
-                                       &request, err);
+    tkx_status st =
+        train_request_read(&x->arena, o->body, o->body_size, o->is_proto, &request, err);
     if (st != TKX_OK)
         return st;
-    st = o->kind == OP_FORWARD ? nn_model_forward(model, request.datums, request.n_datums,
-                                                  &request.loss, &result, err)
-                               : nn_model_forward_backward(model, request.datums,
-                                                           request.n_datums, &request.loss,
-                                                           &result, err);
+    st = o->kind == OP_FORWARD
+             ? nn_model_forward(model, request.datums, request.n_datums, &request.loss,
+                                &result, err)
+             : nn_model_forward_backward(model, request.datums, request.n_datums,
+                                         &request.loss, &result, err);
     if (st != TKX_OK)
         return st;
     train_result_json(result, dialect, &x->out.json);
@@ -87,14 +87,16 @@ static tkx_status read_optim(const jv *body, nn_optimizer family, nn_optim_param
     const jv *from = other ? other : adam;
     bool is_dimuon = type && strcmp(type, "dimuon") == 0;
     if (other && !is_dimuon && !(type && strcmp(type, "adamw") == 0))
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "optimizer_params: type %s is unknown, adamw and dimuon are known",
-                         type ? type : "(none)");
+        return tkx__fail(
+            err, TKX_ERR_INVALID_ARGUMENT,
+            "optimizer_params: type %s is unknown, adamw and dimuon are known",
+            type ? type : "(none)");
     *out = is_dimuon ? (nn_optim_params)NN_DIMUON_INIT : (nn_optim_params)NN_ADAMW_INIT;
     if (out->family != family)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "the model's optimizer is %s: these parameters are for another one",
-                         family == NN_DIMUON ? "dimuon" : "adamw");
+        return tkx__fail(
+            err, TKX_ERR_INVALID_ARGUMENT,
+            "the model's optimizer is %s: these parameters are for another one",
+            family == NN_DIMUON ? "dimuon" : "adamw");
     read_double(from, "learning_rate", &out->learning_rate);
     read_double(from, "beta1", &out->beta1);
     read_double(from, "beta2", &out->beta2);
@@ -120,8 +122,8 @@ tkx_status exec_run_step(exec *x, tkx_error **err)
 {
     nn_step_result result = {0};
     nn_optim_params params;
-    tkx_status st = step(&x->arena, x->lane->model, x->op->body, x->op->body_size, &result,
-                         &params, err);
+    tkx_status st = step(&x->arena, x->lane->model, x->op->body, x->op->body_size,
+                         &result, &params, err);
     if (st != TKX_OK)
         return st;
     if (x->srv->opt.dialect == DIALECT_SKYRL)
@@ -129,8 +131,8 @@ tkx_status exec_run_step(exec *x, tkx_error **err)
                "{\"metrics\":{\"skyrl.ai/grad_norm\":%f,\"skyrl.ai/learning_rate\":%f}}",
                result.grad_norm, params.learning_rate);
     else
-        jw_fmt(&x->out.json, "{\"metrics\":{\"grad_norm\":%f,\"step\":%d}}", result.grad_norm,
-               result.step);
+        jw_fmt(&x->out.json, "{\"metrics\":{\"grad_norm\":%f,\"step\":%d}}",
+               result.grad_norm, result.step);
     return TKX_OK;
 }
 
@@ -138,18 +140,19 @@ tkx_status exec_run_unload(exec *x, tkx_error **err)
 {
     (void)err;
     model_drop(x->lane);
-    jw_fmt(&x->out.json, "{\"model_id\":%s,\"type\":\"unload_model\"}", x->lane->model_id);
+    jw_fmt(&x->out.json, "{\"model_id\":%s,\"type\":\"unload_model\"}",
+           x->lane->model_id);
     return TKX_OK;
 }
 
 tkx_status exec_record_unload(exec *x, tkx_error **err)
 {
-    return db_run(x->srv->db, err, "UPDATE models SET is_unloaded=1 WHERE model_id=?", "s",
-                  x->lane->model_id);
+    return db_run(x->srv->db, err, "UPDATE models SET is_unloaded=1 WHERE model_id=?",
+                  "s", x->lane->model_id);
 }
 
-tkx_status exec_replay(nn_model *model, op_kind kind, const char *body,
-                       size_t size, bool is_proto, tkx_error **err)
+tkx_status exec_replay(nn_model *model, op_kind kind, const char *body, size_t size,
+                       bool is_proto, tkx_error **err)
 {
     tkx__arena arena;
     nn_loss_result *result = NULL;

@@ -106,7 +106,8 @@ static tkx_status record_checkpoint(exec *x, const jv *body, const char *name,
                                     tkx_error **err)
 {
     const model_row *row = &x->row;
-    const jv *ttl = jv_get(body, "ttl_seconds"), *metadata = jv_get(body, "user_metadata");
+    const jv *ttl = jv_get(body, "ttl_seconds"),
+             *metadata = jv_get(body, "user_metadata");
     const jv *recipients = jv_get(body, "age_encryption_recipients");
     int64_t now = mock_now_ms(), seconds = 0;
     tkx__buf text, list;
@@ -125,9 +126,9 @@ static tkx_status record_checkpoint(exec *x, const jv *body, const char *name,
                 " recipients)"
                 " SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
                 " CASE WHEN ?>0 THEN ? END, ?, ?",
-                "sssssssiiiissiiiiss", x->path, x->lane->model_id, kind_of(x->op->kind), name,
-                row->owner, row->project_id[0] ? row->project_id : NULL, row->base_model,
-                (int64_t)row->lora.rank, (int64_t)row->lora.train_attn,
+                "sssssssiiiissiiiiss", x->path, x->lane->model_id, kind_of(x->op->kind),
+                name, row->owner, row->project_id[0] ? row->project_id : NULL,
+                row->base_model, (int64_t)row->lora.rank, (int64_t)row->lora.train_attn,
                 (int64_t)row->lora.train_mlp, (int64_t)row->lora.train_unembed,
                 row->optimizer, x->file, (int64_t)x->file_size, now, seconds,
                 now + seconds * 1000, text.size ? text.data : NULL,
@@ -135,8 +136,8 @@ static tkx_status record_checkpoint(exec *x, const jv *body, const char *name,
     tkx__buf_clear(&text);
     tkx__buf_clear(&list);
     if (st == TKX_OK)
-        st = usage_add(x->srv, row->session_id, row->owner, row->project_id, row->base_model,
-                       "checkpoint", false, 1, err);
+        st = usage_add(x->srv, row->session_id, row->owner, row->project_id,
+                       row->base_model, "checkpoint", false, 1, err);
     if (st == TKX_OK)
         st = audit_add(x->srv, row->owner, "checkpoint_create", NULL, x->lane->model_id,
                        x->path, err);
@@ -155,12 +156,13 @@ static tkx_status record_sampler(exec *x, const jv *body, int64_t seq, tkx_error
         st = db_run(x->srv->db, err, "UPDATE models SET inflight_file=? WHERE model_id=?",
                     "ss", x->file, x->lane->model_id);
     if (st == TKX_OK)
-        st = db_run(x->srv->db, err,
-                    "INSERT OR REPLACE INTO samplers (sampler_id, session_id, sampler_seq,"
-                    " owner, base_model, model_id, file, is_inflight, created_at)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    "ssissssii", id, x->row.session_id, seq, x->row.owner, x->row.base_model,
-                    x->lane->model_id, x->file, (int64_t)is_inflight, mock_now_ms());
+        st = db_run(
+            x->srv->db, err,
+            "INSERT OR REPLACE INTO samplers (sampler_id, session_id, sampler_seq,"
+            " owner, base_model, model_id, file, is_inflight, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "ssissssii", id, x->row.session_id, seq, x->row.owner, x->row.base_model,
+            x->lane->model_id, x->file, (int64_t)is_inflight, mock_now_ms());
     return st;
 }
 
@@ -190,8 +192,8 @@ static tkx_status make_model(exec *x, const checkpoint_row *from, tkx_error **er
     x->row.lora.rank = from->lora.rank;
     base = nn_engine_find_base(srv->engine, x->row.base_model);
     if (!base)
-        return tkx__fail(err, TKX_ERR_NOT_FOUND, "base model %s: not offered by this server",
-                         x->row.base_model);
+        return tkx__fail(err, TKX_ERR_NOT_FOUND,
+                         "base model %s: not offered by this server", x->row.base_model);
     model_drop(l);
     size = nn_model_size_bytes(base, &x->row.lora);
     st = model_make_room(srv, size, l, err);
@@ -250,6 +252,7 @@ tkx_status exec_run_load(exec *x, tkx_error **err)
 
 tkx_status exec_record_load(exec *x, tkx_error **err)
 {
-    return db_run(x->srv->db, err, "UPDATE models SET is_ready=1, rank=? WHERE model_id=?",
-                  "is", (int64_t)nn_model_options(x->lane->model).rank, x->lane->model_id);
+    return db_run(x->srv->db, err,
+                  "UPDATE models SET is_ready=1, rank=? WHERE model_id=?", "is",
+                  (int64_t)nn_model_options(x->lane->model).rank, x->lane->model_id);
 }

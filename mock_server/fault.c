@@ -108,7 +108,8 @@ static tkx_status read_nth(const jv *from, size_t i, fault_rule *rule, tkx_error
     return TKX_OK;
 }
 
-static tkx_status read_headers(const jv *from, size_t i, fault_rule *rule, tkx_error **err)
+static tkx_status read_headers(const jv *from, size_t i, fault_rule *rule,
+                               tkx_error **err)
 {
     const jv *headers = jv_get(from, "headers");
     if (!headers)
@@ -134,7 +135,8 @@ static bool read_count(const jv *from, const char *key, int64_t *out)
     return !value || (jv_i64(value, out) && *out >= 0);
 }
 
-static tkx_status read_numbers(const jv *from, size_t i, fault_rule *rule, tkx_error **err)
+static tkx_status read_numbers(const jv *from, size_t i, fault_rule *rule,
+                               tkx_error **err)
 {
     int64_t status = 503, bytes = 0;
     const char *body = jv_get_str(from, "body");

@@ -216,11 +216,12 @@ static void write_completion(tkx__buf *out, db_rows *rows)
 /* How many completions were written. */
 static size_t write_completions(call *c)
 {
-    db_rows *rows = db_query(c->srv->db,
-                             "SELECT request_id, state, cursor, length(proto) FROM promises"
-                             " WHERE sampler_id=? AND cursor>? AND state>0"
-                             " AND seq_id/1000000000=? ORDER BY cursor LIMIT 1000",
-                             "sii", c->request_id, c->wait_cursor, c->wait_copy);
+    db_rows *rows =
+        db_query(c->srv->db,
+                 "SELECT request_id, state, cursor, length(proto) FROM promises"
+                 " WHERE sampler_id=? AND cursor>? AND state>0"
+                 " AND seq_id/1000000000=? ORDER BY cursor LIMIT 1000",
+                 "sii", c->request_id, c->wait_cursor, c->wait_copy);
     size_t n = 0;
     tkx__buf_reset(&c->out);
     tkx__buf_puts(&c->out, "{\"completions\":[");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * jv.c - recursive descent over one JSON text; depth is bounded, so is memory (the arena).
+ * jv.c - recursive descent over one JSON text; depth is bounded, so is memory (the
+ * arena).
  *
  * Strict: RFC 8259 grammar, UTF-8 checked, no byte order mark, no NaN.  A name that comes
  * twice is found by its first place.

@@ -30,11 +30,12 @@ typedef struct jv jv;
 struct jv {
     jv_kind kind;
     bool is_true;
-    bool is_packed;   /* an array of numbers only: text and n, no children */
-    const char *key;  /* of an object's member */
-    const char *text; /* number: spelling; string: decoded, NUL-terminated; packed: items */
-    size_t size;      /* of text */
-    size_t n;         /* items or members */
+    bool is_packed;  /* an array of numbers only: text and n, no children */
+    const char *key; /* of an object's member */
+    const char
+        *text;   /* number: spelling; string: decoded, NUL-terminated; packed: items */
+    size_t size; /* of text */
+    size_t n;    /* items or members */
     jv *first;
     jv *next;
 };

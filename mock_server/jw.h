@@ -23,8 +23,8 @@ void jw_f32s(tkx__buf *out, const float *values, size_t n); /* with brackets */
 void jw_value(tkx__buf *out, const jv *value);              /* as it was read */
 
 /*
- * Text with places: %s a string with quotes (NULL: null), %d int64_t, %z size_t, %f double,
- * %b int as true or false, %r text as it is (NULL: null), %% a percent sign.
+ * Text with places: %s a string with quotes (NULL: null), %d int64_t, %z size_t, %f
+ * double, %b int as true or false, %r text as it is (NULL: null), %% a percent sign.
  */
 void jw_fmt(tkx__buf *out, const char *fmt, ...);
 

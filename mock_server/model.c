@@ -2,8 +2,8 @@
 /*
  * model.c - a model in memory: made, read back, brought up to date, dropped.
  *
- * A model that is not in memory is its last file (or its seed) and the kept requests behind
- * it, computed once more: the same input gives the same bits.
+ * A model that is not in memory is its last file (or its seed) and the kept requests
+ * behind it, computed once more: the same input gives the same bits.
  */
 #include "mock_server/exec.h"
 
@@ -60,10 +60,11 @@ tkx_status model_make_room(mock_server *srv, uint64_t size_bytes, const lane *se
     pthread_mutex_unlock(&srv->lock);
     if (fits)
         return TKX_OK;
-    return tkx__fail(err, TKX_ERR_LIMIT,
-                     "a model of %llu MB does not fit: all models together may take %zu MB "
-                     "(--max-memory-mb)",
-                     (unsigned long long)(size_bytes >> 20), srv->opt.max_memory_mb);
+    return tkx__fail(
+        err, TKX_ERR_LIMIT,
+        "a model of %llu MB does not fit: all models together may take %zu MB "
+        "(--max-memory-mb)",
+        (unsigned long long)(size_bytes >> 20), srv->opt.max_memory_mb);
 }
 
 static tkx_status read_file(exec *x, nn_model *model, tkx_error **err)
@@ -131,8 +132,7 @@ static tkx_status replay_kept(exec *x, nn_model *model, tkx_error **err)
     tkx__arena_init(&arena, 65536, (size_t)16 << 30);
     st = read_kept(x, &arena, &list, err);
     for (; list && st == TKX_OK; list = list->next)
-        st = exec_replay(model, list->kind, list->body, list->size, list->is_proto,
-                         err);
+        st = exec_replay(model, list->kind, list->body, list->size, list->is_proto, err);
     tkx__arena_clear(&arena);
     return st;
 }
@@ -145,14 +145,16 @@ tkx_status model_ensure(exec *x, tkx_error **err)
     uint64_t size;
     tkx_status st;
     if (x->row.is_unloaded)
-        return tkx__fail(err, TKX_ERR_INVALID_STATE, "model %s was unloaded", l->model_id);
+        return tkx__fail(err, TKX_ERR_INVALID_STATE, "model %s was unloaded",
+                         l->model_id);
     if (!x->row.is_ready)
-        return tkx__fail(err, TKX_ERR_INVALID_STATE, "model %s was not created", l->model_id);
+        return tkx__fail(err, TKX_ERR_INVALID_STATE, "model %s was not created",
+                         l->model_id);
     if (l->model)
         return TKX_OK;
     if (!base)
-        return tkx__fail(err, TKX_ERR_NOT_FOUND, "base model %s: not offered by this server",
-                         x->row.base_model);
+        return tkx__fail(err, TKX_ERR_NOT_FOUND,
+                         "base model %s: not offered by this server", x->row.base_model);
     size = nn_model_size_bytes(base, &x->row.lora);
     st = model_make_room(x->srv, size, l, err);
     if (st == TKX_OK)

@@ -2,10 +2,10 @@
 /*
  * op.h - operations under way, the lanes that order them, and the queue of samples.
  *
- * An op is a promise that is not kept yet.  Those of one model stand in its lane, sorted by
- * seq_id, and run one at a time; a missing number holds up what stands behind it.  Samples
- * stand in one queue.  All of this is guarded by the server's lock, except that the thread
- * which runs an op owns the lane's model meanwhile.
+ * An op is a promise that is not kept yet.  Those of one model stand in its lane, sorted
+ * by seq_id, and run one at a time; a missing number holds up what stands behind it.
+ * Samples stand in one queue.  All of this is guarded by the server's lock, except that
+ * the thread which runs an op owns the lane's model meanwhile.
  */
 #ifndef MOCK_OP_H
 #define MOCK_OP_H
@@ -43,7 +43,7 @@ typedef struct op {
     struct op *next; /* in its lane or in the queue of samples */
     char *request_id;
     op_kind kind;
-    lane *lane;       /* NULL: a sample */
+    lane *lane; /* NULL: a sample */
     char *owner;
     char *session_id; /* NULL: none (a sample by model path) */
     char *sampler_id; /* samples: whose they are */
@@ -93,11 +93,11 @@ struct lane {
     bool is_any_order; /* servers that do not wait for a missing number */
 
     /* Owned by the running thread. */
-    nn_model *model; /* NULL: not in memory */
-    int64_t file_seq;  /* operations up to this one are in its file */
-    int64_t busy_ms;   /* computed since the file was written */
-    int64_t write_ms;  /* what writing it took */
-    int64_t used_ms;   /* when it last ran */
+    nn_model *model;  /* NULL: not in memory */
+    int64_t file_seq; /* operations up to this one are in its file */
+    int64_t busy_ms;  /* computed since the file was written */
+    int64_t write_ms; /* what writing it took */
+    int64_t used_ms;  /* when it last ran */
     uint64_t size_bytes;
 };
 

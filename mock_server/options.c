@@ -16,7 +16,8 @@ const char mock_usage[] =
     "  --state DIR             where records and tensors are kept (made if absent)\n"
     "  --port N                0 picks a free one (default 8200)\n"
     "  --host ADDRESS          what to listen on (default 127.0.0.1)\n"
-    "  --api-key KEY           accept this key alone (default: any that begins with tml-)\n"
+    "  --api-key KEY           accept this key alone (default: any that begins with "
+    "tml-)\n"
     "  --dialect NAME          hosted, hosted25, skyrl or twinkle (default hosted)\n"
     "  --strict                refuse what the hosted service refuses\n"
     "  --jwt SECONDS           hand out tokens of that life and ask for them\n"
@@ -95,8 +96,8 @@ static tkx_status add_base(mock_options *out, const char *value, tkx_error **err
     mock_base_option *base = &out->bases[out->n_bases];
     size_t n = equals ? (size_t)(equals - value) : 0;
     if (n == 0 || !equals[1] || n >= sizeof base->name)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "--base-model %s: NAME=PATH is wanted",
-                         value);
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "--base-model %s: NAME=PATH is wanted", value);
     if (out->n_bases == MOCK_MAX_BASES)
         return tkx__fail(err, TKX_ERR_LIMIT, "--base-model: at most %d", MOCK_MAX_BASES);
     memcpy(base->name, value, n);
@@ -112,8 +113,9 @@ static tkx_status set_number(mock_options *out, const row *r, const char *value,
     char *at = (char *)out + r->offset;
     int64_t n;
     if (!tkx__parse_i64(value, &n) || n < r->min || n > r->max)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "%s %s: a number from %lld to %lld",
-                         r->name, value, (long long)r->min, (long long)r->max);
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "%s %s: a number from %lld to %lld", r->name, value,
+                         (long long)r->min, (long long)r->max);
     if (r->kind == INTEGER)
         *(int *)(void *)at = (int)n;
     else if (r->kind == SIZE)

@@ -14,7 +14,8 @@ bool checkpoint_name_is_good(const char *name)
 {
     size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                             "0123456789._-");
-    return n > 0 && n <= 255 && !name[n] && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    return n > 0 && n <= 255 && !name[n] && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0;
 }
 
 const char *checkpoint_type_of(const char *kind)
@@ -47,7 +48,8 @@ bool tinker_path_parse(const char *text, tinker_path *out)
         at += strlen("twinkle://");
     else
         return false;
-    if (!take_part(&at, out->run, sizeof out->run) || !take_part(&at, second, sizeof second))
+    if (!take_part(&at, out->run, sizeof out->run) ||
+        !take_part(&at, second, sizeof second))
         return false;
     if (!*at) { /* SkyRL's form of sampler weights */
         strcpy(out->kind, "sampler_weights");
@@ -106,17 +108,19 @@ tkx_status checkpoint_find(mock_server *srv, const char *path, const char *owner
                          "%s is no checkpoint path: tinker://RUN/KIND/NAME is wanted",
                          path ? path : "(none)");
     snprintf(full, sizeof full, "tinker://%s/%s/%s", parts.run, parts.kind, parts.name);
-    rows = db_query(srv->db,
-                    "SELECT tinker_path, run, kind, base_model, optimizer, file, owner,"
-                    " is_public, rank, train_attn, train_mlp, train_unembed FROM checkpoints"
-                    " WHERE tinker_path=? AND (expires_at IS NULL OR expires_at>?)",
-                    "si", full, mock_now_ms());
+    rows =
+        db_query(srv->db,
+                 "SELECT tinker_path, run, kind, base_model, optimizer, file, owner,"
+                 " is_public, rank, train_attn, train_mlp, train_unembed FROM checkpoints"
+                 " WHERE tinker_path=? AND (expires_at IS NULL OR expires_at>?)",
+                 "si", full, mock_now_ms());
     if (!db_next(rows))
         return tkx__fail(err, TKX_ERR_NOT_FOUND, "checkpoint %s: not found", path);
     read_row(rows, out);
     db_done(rows);
     if (!may_read(srv, out, owner, token))
         return tkx__fail(err, TKX_ERR_PERMISSION,
-                         "checkpoint %s belongs to somebody else and is not public", path);
+                         "checkpoint %s belongs to somebody else and is not public",
+                         path);
     return TKX_OK;
 }

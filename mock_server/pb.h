@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pb.h - protobuf wire format by hand: a reader over borrowed bytes, writers into a buffer.
+ * pb.h - protobuf wire format by hand: a reader over borrowed bytes, writers into a
+ * buffer.
  */
 #ifndef MOCK_PB_H
 #define MOCK_PB_H

@@ -3,7 +3,8 @@
  * route.h - which handler answers which request.
  *
  * A pattern is a path whose segment "{}" stands for any one segment.  Paths are given
- * without what stands before and including /api/v1; routes outside of it carry ROUTE_ROOT.
+ * without what stands before and including /api/v1; routes outside of it carry
+ * ROUTE_ROOT.
  */
 #ifndef MOCK_ROUTE_H
 #define MOCK_ROUTE_H
@@ -19,12 +20,12 @@ typedef struct call call;
 typedef bool route_fn(call *c);
 
 enum {
-    ROUTE_ROOT = 1,     /* not under /api/v1 */
-    ROUTE_OPEN = 2,     /* needs no credential */
-    ROUTE_RAW_KEY = 4,  /* takes the key itself, never a token */
-    ROUTE_POOL = 8,     /* runs on an intake thread, takes the lock itself */
-    ROUTE_NEW = 16,     /* unknown to the 0.25 generation */
-    ROUTE_HOSTED = 32,  /* unknown to skyrl and twinkle */
+    ROUTE_ROOT = 1,    /* not under /api/v1 */
+    ROUTE_OPEN = 2,    /* needs no credential */
+    ROUTE_RAW_KEY = 4, /* takes the key itself, never a token */
+    ROUTE_POOL = 8,    /* runs on an intake thread, takes the lock itself */
+    ROUTE_NEW = 16,    /* unknown to the 0.25 generation */
+    ROUTE_HOSTED = 32, /* unknown to skyrl and twinkle */
     ROUTE_NOT_TWINKLE = 64
 };
 

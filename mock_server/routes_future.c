@@ -2,7 +2,6 @@
 /* routes_future.c - asking for promises, one by one or by sampling session. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/error.h"
 #include "mock_server/future.h"
@@ -21,7 +20,7 @@ bool handle_retrieve(call *c)
         return call_invalid(c, "request_id", "Input should be a valid string");
     metadata = jv_get(body, "allow_metadata_only");
     c->wants_metadata = metadata && metadata->is_true;
-    c->wants_proto = accept && strcasestr(accept, "application/x-protobuf");
+    c->wants_proto = mock_has_word(accept, "application/x-protobuf");
     return future_retrieve(c, id);
 }
 
@@ -53,7 +52,8 @@ bool handle_retrieve_futures(call *c)
     timeout = jv_get(body, "timeout");
     c->deadline_ms = -1; /* the server's own hold time */
     if (timeout && jv_f64(timeout, &seconds))
-        c->deadline_ms = seconds > 0 ? (int64_t)(seconds > 3600 ? 3.6e6 : seconds * 1000) : 0;
+        c->deadline_ms =
+            seconds > 0 ? (int64_t)(seconds > 3600 ? 3.6e6 : seconds * 1000) : 0;
     forget_payloads(c, jv_get(body, "retrieved_request_ids"));
     return future_retrieve_completions(c, sampler, copy, cursor);
 }
@@ -70,8 +70,8 @@ bool handle_cancel(call *c)
     if (o && o->kind == OP_SAMPLE)
         atomic_store(&o->is_cancelled, true);
     else if (!id || !db_scalar(c->srv->db, 0,
-                               "SELECT 1 FROM promises WHERE request_id=? AND kind=?", "si",
-                               id, (int64_t)OP_SAMPLE))
+                               "SELECT 1 FROM promises WHERE request_id=? AND kind=?",
+                               "si", id, (int64_t)OP_SAMPLE))
         return call_error(c, 404, "no sample has the request_id %s", id ? id : "(none)");
     c->status = 204;
     return true;

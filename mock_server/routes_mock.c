@@ -7,14 +7,14 @@
 
 bool handle_journal(call *c)
 {
-    db_rows *rows = db_query(c->srv->db,
-                             "SELECT n, op, model_id, seq_id, sha256 FROM journal ORDER BY n",
-                             "");
+    db_rows *rows = db_query(
+        c->srv->db, "SELECT n, op, model_id, seq_id, sha256 FROM journal ORDER BY n", "");
     bool is_first = true;
     tkx__buf_puts(&c->out, "{\"applied\":[");
     for (; db_next(rows); is_first = false) {
-        jw_fmt(&c->out, "%r{\"n\":%d,\"op\":%s,\"model_id\":%s,\"seq_id\":",
-               is_first ? "" : ",", db_int(rows, 0), db_text(rows, 1), db_text(rows, 2));
+        jw_fmt(&c->out,
+               "%r{\"n\":%d,\"op\":%s,\"model_id\":%s,\"seq_id\":", is_first ? "" : ",",
+               db_int(rows, 0), db_text(rows, 1), db_text(rows, 2));
         if (db_is_null(rows, 3))
             tkx__buf_puts(&c->out, "null");
         else

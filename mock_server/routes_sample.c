@@ -13,7 +13,8 @@
 #include "mock_server/submit.h"
 #include "mock_server/util.h"
 
-static void make_sampler_id(const call *c, const char *session, int64_t seq, char out[512])
+static void make_sampler_id(const call *c, const char *session, int64_t seq,
+                            char out[512])
 {
     char uuid[MOCK_UUID_SIZE];
     mock_uuid(uuid);
@@ -78,14 +79,16 @@ bool handle_create_sampler(call *c)
         return true;
     make_sampler_id(c, session, seq, id);
     if (db_run(c->srv->db, &err,
-               "INSERT INTO samplers (sampler_id, session_id, sampler_seq, owner, base_model,"
+               "INSERT INTO samplers (sampler_id, session_id, sampler_seq, owner, "
+               "base_model,"
                " model_path, file, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
                " ON CONFLICT (sampler_id) DO NOTHING",
                "ssissssi", id, session, seq, c->owner, from.base_model,
-               from.model_path[0] ? from.model_path : NULL, from.file[0] ? from.file : NULL,
-               mock_now_ms()) != TKX_OK)
+               from.model_path[0] ? from.model_path : NULL,
+               from.file[0] ? from.file : NULL, mock_now_ms()) != TKX_OK)
         return call_fail(c, &err);
-    jw_fmt(&c->out, "{\"type\":\"create_sampling_session\",\"sampling_session_id\":%s}", id);
+    jw_fmt(&c->out, "{\"type\":\"create_sampling_session\",\"sampling_session_id\":%s}",
+           id);
     return call_ok(c);
 }
 
@@ -100,11 +103,14 @@ bool handle_join_sampler(call *c)
     id = jv_get_str(body, "sampling_session_id");
     if (!id)
         return call_invalid(c, "sampling_session_id", "Field required");
-    counter = db_scalar(db, -1, "SELECT next_copy FROM samplers WHERE sampler_id=?", "s", id);
+    counter =
+        db_scalar(db, -1, "SELECT next_copy FROM samplers WHERE sampler_id=?", "s", id);
     if (counter < 0)
         return call_error(c, 404, "sampling session %s not found", id);
-    db_run(db, NULL, "UPDATE samplers SET next_copy=next_copy+1 WHERE sampler_id=?", "s", id);
-    jw_fmt(&c->out, "{\"type\":\"join_sampling_session\",\"client_counter\":%d}", counter);
+    db_run(db, NULL, "UPDATE samplers SET next_copy=next_copy+1 WHERE sampler_id=?", "s",
+           id);
+    jw_fmt(&c->out, "{\"type\":\"join_sampling_session\",\"client_counter\":%d}",
+           counter);
     return call_ok(c);
 }
 
@@ -116,8 +122,8 @@ bool handle_get_sampler(call *c)
                              "s", c->params[0]);
     if (!db_next(rows))
         return call_error(c, 404, "sampler %s not found", c->params[0]);
-    jw_fmt(&c->out, "{\"sampler_id\":%s,\"base_model\":%s,\"model_path\":%s}", c->params[0],
-           db_text(rows, 0), db_text(rows, 1));
+    jw_fmt(&c->out, "{\"sampler_id\":%s,\"base_model\":%s,\"model_path\":%s}",
+           c->params[0], db_text(rows, 0), db_text(rows, 1));
     db_done(rows);
     return call_ok(c);
 }
@@ -190,7 +196,8 @@ bool handle_asample(call *c)
     if (sample_request_read(&c->arena, body, srv->opt.dialect, &request, &err) != TKX_OK)
         return call_fail(c, &err);
     if (request.nn.n_prompt > srv->opt.max_tokens)
-        return call_error(c, 400, "the prompt has %zu tokens, the limit is %zu (--max-tokens)",
+        return call_error(c, 400,
+                          "the prompt has %zu tokens, the limit is %zu (--max-tokens)",
                           request.nn.n_prompt, srv->opt.max_tokens);
     if (jv_get_str(body, "sampling_session_id") && !jv_get(body, "seq_id") &&
         srv->opt.dialect == DIALECT_HOSTED)
@@ -198,7 +205,8 @@ bool handle_asample(call *c)
     pthread_mutex_lock(&srv->lock);
     if (srv->n_samples >= srv->opt.max_queue &&
         call_header_in(c, "X-Tinker-Sampling-Backpressure"))
-        answer = call_error(c, 429, "backpressure: %zu samples are waiting", srv->n_samples);
+        answer =
+            call_error(c, 429, "backpressure: %zu samples are waiting", srv->n_samples);
     else
         answer = submit_sample(c, body, &request);
     pthread_mutex_unlock(&srv->lock);

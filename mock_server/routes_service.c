@@ -106,10 +106,11 @@ bool handle_get_apikey(call *c)
     for (const char *p = name; *p && p < name + 8; p++)
         id = id * 31 + *p;
     snprintf(email, sizeof email, "%.8s@mock.invalid", name);
-    jw_fmt(&c->out,
-           "{\"key_id\":%d,\"name\":%s,\"note\":\"\",\"details\":{\"org_details\":{\"name\":"
-           "\"mock\"},\"user_details\":{\"email\":%s}}}",
-           id, name, email);
+    jw_fmt(
+        &c->out,
+        "{\"key_id\":%d,\"name\":%s,\"note\":\"\",\"details\":{\"org_details\":{\"name\":"
+        "\"mock\"},\"user_details\":{\"email\":%s}}}",
+        id, name, email);
     return call_ok(c);
 }
 

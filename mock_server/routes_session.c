@@ -42,8 +42,8 @@ bool handle_create_session(call *c)
                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                "sssssssii", id, c->owner, jv_get_str(body, "project_id"),
                jv_get_str(body, "display_name"), query_text(c, jv_get(body, "tags")),
-               query_text(c, jv_get(body, "user_metadata")), jv_get_str(body, "sdk_version"),
-               now, now) != TKX_OK)
+               query_text(c, jv_get(body, "user_metadata")),
+               jv_get_str(body, "sdk_version"), now, now) != TKX_OK)
         return call_fail(c, &err);
     jw_fmt(&c->out,
            "{\"type\":\"create_session\",\"session_id\":%s,\"info_message\":null,"
@@ -96,8 +96,8 @@ bool handle_finish(call *c)
     if (!db_next(rows))
         return call_error(c, 404, "session %s not found", id);
     mock_time_text(db_int(rows, 2), time);
-    jw_fmt(&c->out, "{\"session_id\":%s,\"reason\":%s,\"detail\":%s,\"finished_at\":%s}", id,
-           db_text(rows, 0), db_text(rows, 1), time);
+    jw_fmt(&c->out, "{\"session_id\":%s,\"reason\":%s,\"detail\":%s,\"finished_at\":%s}",
+           id, db_text(rows, 0), db_text(rows, 1), time);
     db_done(rows);
     return call_ok(c);
 }
@@ -141,11 +141,13 @@ bool handle_get_session(call *c)
         return call_error(c, 404, "session %s not found", id);
     tkx__buf_putc(&c->out, '{');
     write_ids(c, "training_run_ids",
-              db_query(db, "SELECT model_id FROM models WHERE session_id=? ORDER BY rowid",
+              db_query(db,
+                       "SELECT model_id FROM models WHERE session_id=? ORDER BY rowid",
                        "s", id));
-    write_ids(c, "sampler_ids",
-              db_query(db, "SELECT sampler_id FROM samplers WHERE session_id=? ORDER BY rowid",
-                       "s", id));
+    write_ids(
+        c, "sampler_ids",
+        db_query(db, "SELECT sampler_id FROM samplers WHERE session_id=? ORDER BY rowid",
+                 "s", id));
     jw_fmt(&c->out, "\"user_metadata\":%r", db_text(rows, 0));
     if (c->srv->opt.dialect == DIALECT_HOSTED)
         jw_fmt(&c->out, ",\"display_name\":%s", db_text(rows, 1));
@@ -164,8 +166,8 @@ bool handle_session_project(call *c)
     if (!project)
         return call_error(c, 400, "project_id is missing");
     db_run(c->srv->db, NULL,
-           "UPDATE sessions SET project_id=? WHERE session_id=? AND owner=?", "sss", project,
-           c->params[0], c->owner);
+           "UPDATE sessions SET project_id=? WHERE session_id=? AND owner=?", "sss",
+           project, c->params[0], c->owner);
     if (db_changes(c->srv->db) == 0)
         return call_error(c, 404, "session %s not found", c->params[0]);
     db_run(c->srv->db, NULL, "UPDATE models SET project_id=? WHERE session_id=?", "ss",

@@ -25,7 +25,8 @@
 
 static bool is_hosted(const call *c)
 {
-    return c->srv->opt.dialect == DIALECT_HOSTED || c->srv->opt.dialect == DIALECT_HOSTED25;
+    return c->srv->opt.dialect == DIALECT_HOSTED ||
+           c->srv->opt.dialect == DIALECT_HOSTED25;
 }
 
 static bool unlock(call *c, bool answer)
@@ -34,8 +35,8 @@ static bool unlock(call *c, bool answer)
     return answer;
 }
 
-static void make_model_id(const call *c, const char *session, int64_t seq, const char *base,
-                          char out[400])
+static void make_model_id(const call *c, const char *session, int64_t seq,
+                          const char *base, char out[400])
 {
     char uuid[MOCK_UUID_SIZE];
     mock_uuid(uuid);
@@ -83,7 +84,8 @@ static const char *read_optimizer(call *c, const jv *config)
     if (!config)
         return "{\"type\":\"adamw\"}";
     if (!type || (strcmp(type, "adamw") != 0 && strcmp(type, "dimuon") != 0)) {
-        call_error(c, 400, "optimizer_config: type %s is not offered; adamw and dimuon are",
+        call_error(c, 400,
+                   "optimizer_config: type %s is not offered; adamw and dimuon are",
                    type ? type : "(none)");
         return NULL;
     }
@@ -92,11 +94,12 @@ static const char *read_optimizer(call *c, const jv *config)
 
 static bool limit_models(call *c, const char *model_id)
 {
-    int64_t n = db_scalar(c->srv->db, 0,
-                          "SELECT COUNT(*) FROM models m JOIN sessions s USING (session_id)"
-                          " WHERE s.finished_at IS NULL AND m.is_unloaded=0 AND m.is_copy=0"
-                          " AND m.model_id<>?",
-                          "s", model_id);
+    int64_t n =
+        db_scalar(c->srv->db, 0,
+                  "SELECT COUNT(*) FROM models m JOIN sessions s USING (session_id)"
+                  " WHERE s.finished_at IS NULL AND m.is_unloaded=0 AND m.is_copy=0"
+                  " AND m.model_id<>?",
+                  "s", model_id);
     if (n < (int64_t)c->srv->opt.max_models)
         return true;
     return !call_error(c, 400,
@@ -130,16 +133,18 @@ static bool submit_model(call *c, const new_model *m, op_kind kind)
         return true;
     if (db_begin(db, &err) != TKX_OK)
         return call_fail(c, &err);
-    if (db_run(db, &err,
-               "INSERT OR IGNORE INTO models (model_id, session_id, model_seq_id, owner,"
-               " project_id, base_model, rank, train_attn, train_mlp, train_unembed, seed,"
-               " optimizer, user_metadata, created_at, last_request)"
-               " SELECT ?, session_id, ?, ?, project_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
-               " FROM sessions WHERE session_id=?",
-               "sissiiiiissiis", m->id, m->seq, c->owner, m->base_model,
-               (int64_t)m->lora.rank, (int64_t)m->lora.train_attn, (int64_t)m->lora.train_mlp,
-               (int64_t)m->lora.train_unembed, (int64_t)m->lora.seed, m->optimizer,
-               m->user_metadata, mock_now_ms(), mock_now_ms(), m->session_id) != TKX_OK) {
+    if (db_run(
+            db, &err,
+            "INSERT OR IGNORE INTO models (model_id, session_id, model_seq_id, owner,"
+            " project_id, base_model, rank, train_attn, train_mlp, train_unembed, seed,"
+            " optimizer, user_metadata, created_at, last_request)"
+            " SELECT ?, session_id, ?, ?, project_id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+            " FROM sessions WHERE session_id=?",
+            "sissiiiiissiis", m->id, m->seq, c->owner, m->base_model,
+            (int64_t)m->lora.rank, (int64_t)m->lora.train_attn,
+            (int64_t)m->lora.train_mlp, (int64_t)m->lora.train_unembed,
+            (int64_t)m->lora.seed, m->optimizer, m->user_metadata, mock_now_ms(),
+            mock_now_ms(), m->session_id) != TKX_OK) {
         db_rollback(db);
         return call_fail(c, &err);
     }
@@ -160,13 +165,15 @@ bool handle_create_model(call *c)
     m.session_id = jv_get_str(body, "session_id");
     m.base_model = jv_get_str(body, "base_model");
     if (!m.session_id || !m.base_model)
-        return call_invalid(c, m.session_id ? "base_model" : "session_id", "Field required");
+        return call_invalid(c, m.session_id ? "base_model" : "session_id",
+                            "Field required");
     if (!jv_i64(jv_get(body, "model_seq_id"), &m.seq) || m.seq < 0)
         return call_invalid(c, "model_seq_id", "Input should be an integer from 0");
     if (c->srv->opt.dialect == DIALECT_TWINKLE && jv_get(body, "optimizer_config"))
         return call_invalid(c, "optimizer_config", "Extra inputs are not permitted");
     if (!nn_engine_find_base(c->srv->engine, m.base_model))
-        return call_error(c, 400, "base model %s is not offered by this server", m.base_model);
+        return call_error(c, 400, "base model %s is not offered by this server",
+                          m.base_model);
     if (!read_lora(c, jv_get(body, "lora_config"), &m.lora))
         return true;
     m.optimizer = read_optimizer(c, jv_get(body, "optimizer_config"));
@@ -199,7 +206,8 @@ bool handle_get_info(call *c)
            row.base_model);
     if (c->srv->opt.dialect != DIALECT_SKYRL)
         jw_fmt(&c->out, ",\"tokenizer_id\":%s", info.tokenizer_id);
-    jw_fmt(&c->out, "},\"model_id\":%s,\"is_lora\":true,\"lora_rank\":%z,\"model_name\":%s", id,
+    jw_fmt(&c->out,
+           "},\"model_id\":%s,\"is_lora\":true,\"lora_rank\":%z,\"model_name\":%s", id,
            row.lora.rank, row.base_model);
     if (c->srv->opt.dialect == DIALECT_HOSTED)
         jw_fmt(&c->out, ",\"optimizer_config\":%r", row.optimizer);
@@ -305,7 +313,8 @@ static bool request_is_good(call *c, const train_request *r)
     if (!*r->model_id)
         return !call_invalid(c, "model_id", "Field required");
     if (r->seq_id == 0 || r->seq_id < -1)
-        return !call_error(c, 400, "seq_id %lld: numbers begin at 1", (long long)r->seq_id);
+        return !call_error(c, 400, "seq_id %lld: numbers begin at 1",
+                           (long long)r->seq_id);
     if (r->seq_id < 0 && is_hosted(c))
         return !call_error(c, 400, "seq_id is missing: numbers begin at 1");
     if (r->n_tokens > c->srv->opt.max_tokens)
@@ -352,7 +361,6 @@ bool handle_forward(call *c)
     return submit_pass(c, false, true);
 }
 
-
 static bool number_is_wrong(const jv *params, const char *key, double min, double below)
 {
     const jv *value = jv_get(params, key);
@@ -376,9 +384,10 @@ bool handle_optim_step(call *c)
         number_is_wrong(adam, "beta1", 0, 1) || number_is_wrong(adam, "beta2", 0, 1) ||
         number_is_wrong(adam, "eps", 1e-300, 1e300) ||
         number_is_wrong(adam, "weight_decay", 0, 1e300))
-        return call_invalid(c, other ? "optimizer_params" : "adam_params",
-                            "learning_rate >= 0, 0 <= beta1 < 1, 0 <= beta2 < 1, eps > 0, "
-                            "weight_decay >= 0");
+        return call_invalid(
+            c, other ? "optimizer_params" : "adam_params",
+            "learning_rate >= 0, 0 <= beta1 < 1, 0 <= beta2 < 1, eps > 0, "
+            "weight_decay >= 0");
     return submit_step(c, OP_OPTIM_STEP, model_id, seq_id, false);
 }
 
@@ -391,10 +400,11 @@ static bool save_is_good(call *c, const jv *body, bool needs_name)
     if (!name && needs_name)
         return !call_invalid(c, "path", "a checkpoint name is required");
     if (name && !checkpoint_name_is_good(name))
-        return !call_error(c, 400,
-                           "checkpoint name %s: letters, digits, '.', '_' and '-', at most "
-                           "255",
-                           name);
+        return !call_error(
+            c, 400,
+            "checkpoint name %s: letters, digits, '.', '_' and '-', at most "
+            "255",
+            name);
     if (ttl && (!jv_i64(ttl, &seconds) || seconds < least || seconds > 315360000))
         return !call_error(c, 400, "ttl_seconds: %lld to 315360000 is accepted",
                            (long long)least);
@@ -413,7 +423,8 @@ static bool submit_save(call *c, op_kind kind)
     if (!save_is_good(c, body, !is_sampler || !sampler))
         return true;
     if (is_sampler && is_hosted(c) && sampler && jv_get(body, "path"))
-        return call_error(c, 400, "either path or sampling_session_seq_id is given, not both");
+        return call_error(c, 400,
+                          "either path or sampling_session_seq_id is given, not both");
     if (c->srv->opt.dialect == DIALECT_TWINKLE &&
         (jv_get(body, "overwrite") || jv_get(body, "kind")))
         return call_invalid(c, "overwrite", "Extra inputs are not permitted");
@@ -437,9 +448,10 @@ bool handle_save_external(call *c)
         return true;
     recipients = jv_get(body, "age_encryption_recipients");
     if (recipients && recipients->n > 0)
-        return call_error(c, 400,
-                          "age_encryption_recipients: this server does not encrypt; leave "
-                          "them out");
+        return call_error(
+            c, 400,
+            "age_encryption_recipients: this server does not encrypt; leave "
+            "them out");
     return submit_save(c, OP_SAVE_EXTERNAL);
 }
 
@@ -505,6 +517,7 @@ bool handle_load_weights(call *c)
 
 bool handle_custom_loss(call *c)
 {
-    return call_error(c, 404, "server-side custom losses are off here "
-                              "(custom_loss_server_side is false)");
+    return call_error(c, 404,
+                      "server-side custom losses are off here "
+                      "(custom_loss_server_side is false)");
 }

@@ -23,9 +23,9 @@ static tkx_status count_chunk(const jv *chunk, size_t *n, tkx_error **err)
     const char *type = jv_get_str(chunk, "type");
     const jv *tokens = jv_get(chunk, "tokens");
     if (type && strcmp(type, "encoded_text") != 0)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "prompt: a chunk of type %s: this server's models read text alone",
-                         type);
+        return tkx__fail(
+            err, TKX_ERR_INVALID_ARGUMENT,
+            "prompt: a chunk of type %s: this server's models read text alone", type);
     if (!tokens || tokens->kind != JV_ARRAY)
         return malformed(err, "prompt: a chunk has a list of tokens");
     *n += tokens->n;
@@ -61,8 +61,8 @@ static tkx_status read_prompt(tkx__arena *arena, const jv *body, nn_sample_reque
     return TKX_OK;
 }
 
-static tkx_status read_stop_texts(tkx__arena *arena, const jv *stop, nn_sample_request *out,
-                                  tkx_error **err)
+static tkx_status read_stop_texts(tkx__arena *arena, const jv *stop,
+                                  nn_sample_request *out, tkx_error **err)
 {
     nn_stop_string *texts = tkx__arena_zalloc(arena, stop->n + 1, sizeof *texts);
     if (!texts)
@@ -216,7 +216,8 @@ static tkx_status read_targets(tkx__arena *arena, const jv *from, sample_request
     out->nn.prompt_targets = dense;
     return spread(out, data, n_data, n_rows, n_cols, dense)
                ? TKX_OK
-               : wrong(err, "target_prompt_logprobs: a row pointer or column out of range");
+               : wrong(err,
+                       "target_prompt_logprobs: a row pointer or column out of range");
 }
 
 static tkx_status read_extras(tkx__arena *arena, const jv *body, sample_request *out,
@@ -225,7 +226,8 @@ static tkx_status read_extras(tkx__arena *arena, const jv *body, sample_request 
     nn_sample_request *nn = &out->nn;
     const jv *prompt_logprobs = jv_get(body, "prompt_logprobs");
     nn->prompt_logprobs = prompt_logprobs && prompt_logprobs->is_true;
-    if (!read_count(body, "num_samples", 1, &nn->n_samples) || nn->n_samples > MAX_SAMPLES)
+    if (!read_count(body, "num_samples", 1, &nn->n_samples) ||
+        nn->n_samples > MAX_SAMPLES)
         return wrong(err, "num_samples is a number from 1 to 4096");
     if (!read_count(body, "topk_prompt_logprobs", 0, &nn->topk_prompt) ||
         !read_count(body, "topk_sample_logprobs", 0, &nn->topk_sample) ||
@@ -234,8 +236,9 @@ static tkx_status read_extras(tkx__arena *arena, const jv *body, sample_request 
                           "prompt_alt_tokens_k are numbers from 0");
     if (!read_count(body, "prompt_logprobs_last_n", 1, &nn->prompt_last_n) ||
         (nn->prompt_last_n && !nn->prompt_logprobs) || nn->prompt_last_n >= nn->n_prompt)
-        return wrong(err, "prompt_logprobs_last_n is a number from 1 to len(prompt) - 1 and "
-                          "needs prompt_logprobs");
+        return wrong(err,
+                     "prompt_logprobs_last_n is a number from 1 to len(prompt) - 1 and "
+                     "needs prompt_logprobs");
     return read_targets(arena, jv_get(body, "target_prompt_logprobs"), out, err);
 }
 

@@ -69,9 +69,10 @@ static size_t pick_targets(const sample_request *request, const nn_sample_result
     }
     for (size_t row = 0; row < n_rows; row++)
         for (int64_t j = request->crow[row]; j < request->crow[row + 1]; j++)
-            tkx__buf_append(values,
-                            &result->prompt_target_logprobs[row * k + (size_t)request->col[j]],
-                            sizeof(float));
+            tkx__buf_append(
+                values,
+                &result->prompt_target_logprobs[row * k + (size_t)request->col[j]],
+                sizeof(float));
     return request->n_col;
 }
 
@@ -107,7 +108,8 @@ static void json_targets(const sample_request *request, const nn_sample_result *
 void sample_result_json(const sample_request *request, const nn_sample_result *result,
                         mock_dialect dialect, tkx__buf *out)
 {
-    size_t skip = dialect == DIALECT_SKYRL ? 1 : 0; /* no entry for the first token there */
+    size_t skip =
+        dialect == DIALECT_SKYRL ? 1 : 0; /* no entry for the first token there */
     tkx__buf_puts(out, "{\"type\":\"sample\",\"sequences\":[");
     for (size_t i = 0; i < result->n_sequences; i++) {
         if (i)
@@ -190,8 +192,8 @@ static void proto_targets(const sample_request *request, const nn_sample_result 
     tkx__buf_clear(&sparse);
 }
 
-static void proto_alt_tensor(tkx__buf *out, uint32_t number, const void *data, size_t size,
-                             uint64_t dtype, size_t n_rows, size_t n_cols)
+static void proto_alt_tensor(tkx__buf *out, uint32_t number, const void *data,
+                             size_t size, uint64_t dtype, size_t n_rows, size_t n_cols)
 {
     tkx__buf tensor;
     tkx__buf_init(&tensor, out->max_size);
@@ -202,8 +204,8 @@ static void proto_alt_tensor(tkx__buf *out, uint32_t number, const void *data, s
     tkx__buf_clear(&tensor);
 }
 
-static void proto_alternatives(const sample_request *request, const nn_sample_result *result,
-                               tkx__buf *out)
+static void proto_alternatives(const sample_request *request,
+                               const nn_sample_result *result, tkx__buf *out)
 {
     size_t k = request->nn.prompt_alt_k, n_rows = result->n_prompt - 1, n = n_rows * k;
     tkx__buf message, wide;

@@ -11,7 +11,8 @@ const char mock_schema[] =
     "CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
 
     "CREATE TABLE IF NOT EXISTS sessions ("
-    " session_id TEXT PRIMARY KEY, owner TEXT NOT NULL, project_id TEXT, display_name TEXT,"
+    " session_id TEXT PRIMARY KEY, owner TEXT NOT NULL, project_id TEXT, display_name "
+    "TEXT,"
     " tags TEXT, user_metadata TEXT, sdk_version TEXT, created_at INTEGER NOT NULL,"
     " last_seen INTEGER NOT NULL, finished_at INTEGER, finish_reason TEXT,"
     " finish_detail TEXT, failed_request TEXT, failed_kind TEXT, failed_category TEXT,"
@@ -56,25 +57,29 @@ const char mock_schema[] =
     " name TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT, base_model TEXT NOT NULL,"
     " rank INTEGER, train_attn INTEGER, train_mlp INTEGER, train_unembed INTEGER,"
     " optimizer TEXT NOT NULL, file TEXT NOT NULL, size_bytes INTEGER NOT NULL,"
-    " created_at INTEGER NOT NULL, expires_at INTEGER, is_public INTEGER NOT NULL DEFAULT 0,"
+    " created_at INTEGER NOT NULL, expires_at INTEGER, is_public INTEGER NOT NULL "
+    "DEFAULT 0,"
     " user_metadata TEXT, recipients TEXT, archive_at INTEGER);"
     "CREATE INDEX IF NOT EXISTS checkpoints_by_run ON checkpoints (run);"
     "CREATE INDEX IF NOT EXISTS checkpoints_by_file ON checkpoints (file);"
 
-    "CREATE TABLE IF NOT EXISTS copies (idempotency_key TEXT PRIMARY KEY, tinker_path TEXT);"
+    "CREATE TABLE IF NOT EXISTS copies (idempotency_key TEXT PRIMARY KEY, tinker_path "
+    "TEXT);"
 
     "CREATE TABLE IF NOT EXISTS losses ("
     " loss_id TEXT PRIMARY KEY, session_id TEXT NOT NULL, seq_id INTEGER, sha256 TEXT,"
     " body TEXT NOT NULL);"
 
     "CREATE TABLE IF NOT EXISTS usage ("
-    " hour INTEGER NOT NULL, session_id TEXT NOT NULL, owner TEXT NOT NULL, project_id TEXT,"
+    " hour INTEGER NOT NULL, session_id TEXT NOT NULL, owner TEXT NOT NULL, project_id "
+    "TEXT,"
     " base_model TEXT NOT NULL, kind TEXT NOT NULL, is_cached INTEGER NOT NULL DEFAULT 0,"
     " amount INTEGER NOT NULL,"
     " PRIMARY KEY (hour, session_id, base_model, kind, is_cached)) WITHOUT ROWID;"
 
     "CREATE TABLE IF NOT EXISTS audit ("
-    " n INTEGER PRIMARY KEY, at INTEGER NOT NULL, owner TEXT NOT NULL, event TEXT NOT NULL,"
+    " n INTEGER PRIMARY KEY, at INTEGER NOT NULL, owner TEXT NOT NULL, event TEXT NOT "
+    "NULL,"
     " details TEXT NOT NULL, model_id TEXT, tinker_path TEXT);"
 
     "CREATE TABLE IF NOT EXISTS telemetry ("

@@ -160,7 +160,8 @@ static void spoil_status(call *c, const fault_rule *rule)
     if (rule->body)
         replace_body(c, rule->body);
     else
-        call_error(c, rule->status, "%s (a fault of the scenario)", reason_of(rule->status));
+        call_error(c, rule->status, "%s (a fault of the scenario)",
+                   reason_of(rule->status));
 }
 
 static void spoil_type(call *c, const fault_rule *rule)
@@ -176,7 +177,9 @@ static void spoil_garbage(call *c, const fault_rule *rule)
 {
     bool is_proto = strstr(type_of(c), "protobuf") != NULL;
     /* A length of nearly 2 MiB that never comes; an object that does not close. */
-    replace_body(c, rule->body ? rule->body : is_proto ? "\x0a\xff\xff\x7f" : "{\"type\": ");
+    replace_body(c, rule->body ? rule->body
+                    : is_proto ? "\x0a\xff\xff\x7f"
+                               : "{\"type\": ");
 }
 
 static void release_reordered(mock_server *srv, const route *r)

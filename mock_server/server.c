@@ -8,13 +8,13 @@
 #include "mock_server/server.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -96,7 +96,6 @@ void call_done(call *c)
         return; /* the counter is full: a wake is due anyway */
 }
 
-
 void server_after(mock_server *srv, int64_t ms, void (*fn)(int, short, void *), void *arg)
 {
     struct timeval tv = {.tv_sec = (time_t)(ms / 1000),
@@ -157,8 +156,8 @@ static tkx_status open_engine(mock_server *srv, tkx_error **err)
     if (st == TKX_OK)
         st = nn_engine_add_base(srv->engine, NN_BUILTIN_NAME, NULL, err);
     for (size_t i = 0; i < srv->opt.n_bases && st == TKX_OK; i++)
-        st = nn_engine_add_base(srv->engine, srv->opt.bases[i].name, srv->opt.bases[i].path,
-                                err);
+        st = nn_engine_add_base(srv->engine, srv->opt.bases[i].name,
+                                srv->opt.bases[i].path, err);
     return st;
 }
 
@@ -189,8 +188,8 @@ static tkx_status bind_port(mock_server *srv, tkx_error **err)
         return tkx__fail_errno(err, errno, "listen on %s port %d", host, srv->opt.port);
     port = at.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&at)->sin6_port)
                                     : ntohs(((struct sockaddr_in *)&at)->sin_port);
-    snprintf(srv->url, sizeof srv->url, strchr(host, ':') ? "http://[%.400s]:%u" : "http://%.400s:%u",
-             host, port);
+    snprintf(srv->url, sizeof srv->url,
+             strchr(host, ':') ? "http://[%.400s]:%u" : "http://%.400s:%u", host, port);
     return TKX_OK;
 }
 
@@ -219,8 +218,9 @@ static tkx_status open_http(mock_server *srv, tkx_error **err)
     signal(SIGPIPE, SIG_IGN);
     if (!make_events(srv))
         return tkx__fail(err, TKX_ERR_IO, "event loop: cannot be made");
-    evhttp_set_allowed_methods(srv->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
-                                              EVHTTP_REQ_DELETE | EVHTTP_REQ_HEAD);
+    evhttp_set_allowed_methods(srv->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST |
+                                              EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+                                              EVHTTP_REQ_HEAD);
     evhttp_set_max_headers_size(srv->http, 65536);
     evhttp_set_max_body_size(srv->http, (ev_ssize_t)(srv->opt.max_body_mb << 20));
     evhttp_set_default_content_type(srv->http, NULL);

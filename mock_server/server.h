@@ -3,8 +3,9 @@
  * server.h - the server as a whole: loop, lock, threads, records.
  *
  * Threads: the loop thread owns connections, calls and faults.  Intake threads read large
- * bodies, train workers run the lanes, the sample worker draws.  What they share is guarded
- * by lock; the database is part of it.  No computing and no file writing under the lock.
+ * bodies, train workers run the lanes, the sample worker draws.  What they share is
+ * guarded by lock; the database is part of it.  No computing and no file writing under
+ * the lock.
  */
 #ifndef MOCK_SERVER_H
 #define MOCK_SERVER_H
@@ -93,6 +94,7 @@ void call_free(call *c);
 bool fault_before(call *c);
 
 /* A timer that runs once on the loop thread. */
-void server_after(mock_server *srv, int64_t ms, void (*fn)(int, short, void *), void *arg);
+void server_after(mock_server *srv, int64_t ms, void (*fn)(int, short, void *),
+                  void *arg);
 
 #endif

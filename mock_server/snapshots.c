@@ -110,8 +110,8 @@ tkx_status snapshots_get(snapshot_cache *cache, const char *base_model, const ch
     if (!base)
         return tkx__fail(err, TKX_ERR_NOT_FOUND, "base model %s: not offered here",
                          base_model);
-    if ((size_t)snprintf(key, sizeof key, "%s%s", file ? "" : "base:",
-                         file ? file : base_model) >= sizeof key)
+    if ((size_t)snprintf(key, sizeof key, "%s%s",
+                         file ? "" : "base:", file ? file : base_model) >= sizeof key)
         return tkx__fail(err, TKX_ERR_LIMIT, "the name of the weights is too long");
     *out = find(cache, key);
     if (*out)

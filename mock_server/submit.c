@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * submit.c - a promise is in the records before its handle goes out, so a crash behind the
- * answer loses nothing, and one before it leaves nothing that the client does not resend.
+ * submit.c - a promise is in the records before its handle goes out, so a crash behind
+ * the answer loses nothing, and one before it leaves nothing that the client does not
+ * resend.
  */
 #include "mock_server/submit.h"
 
@@ -21,8 +22,8 @@ bool session_is_alive(call *c, const char *session_id)
         call_invalid(c, "session_id", "Field required");
         return false;
     }
-    rows = db_query(c->srv->db, "SELECT finished_at FROM sessions WHERE session_id=?", "s",
-                    session_id);
+    rows = db_query(c->srv->db, "SELECT finished_at FROM sessions WHERE session_id=?",
+                    "s", session_id);
     if (!db_next(rows)) {
         call_error(c, 404, "session %s not found", session_id);
         return false;
@@ -43,12 +44,12 @@ static void make_request_id(call *c, const op_spec *spec, char out[640])
     switch (srv->opt.dialect) {
     case DIALECT_SKYRL:
         snprintf(out, 640, "%lld",
-                 (long long)db_scalar(srv->db, 1,
-                                      "SELECT COALESCE(MAX(rowid),0)+1 FROM promises", ""));
+                 (long long)db_scalar(
+                     srv->db, 1, "SELECT COALESCE(MAX(rowid),0)+1 FROM promises", ""));
         return;
     case DIALECT_TWINKLE:
-        snprintf(out, 640, "req_%.8s%.4s%.4s%.4s%.12s", uuid, uuid + 9, uuid + 14, uuid + 19,
-                 uuid + 24);
+        snprintf(out, 640, "req_%.8s%.4s%.4s%.4s%.12s", uuid, uuid + 9, uuid + 14,
+                 uuid + 19, uuid + 24);
         return;
     case DIALECT_HOSTED:
     case DIALECT_HOSTED25:
@@ -90,15 +91,14 @@ static bool find_earlier(call *c, const op_spec *spec, size_t n_samples)
     char id[640];
     if (spec->seq_id < 0 || (!spec->model_id && !spec->sampler_id))
         return false;
-    rows = spec->model_id
-               ? db_query(db,
-                          "SELECT request_id, sha256, kind FROM promises"
-                          " WHERE model_id=? AND seq_id=?",
-                          "si", spec->model_id, spec->seq_id)
-               : db_query(db,
-                          "SELECT request_id, sha256, kind FROM promises"
-                          " WHERE sampler_id=? AND seq_id=?",
-                          "si", spec->sampler_id, spec->seq_id);
+    rows = spec->model_id ? db_query(db,
+                                     "SELECT request_id, sha256, kind FROM promises"
+                                     " WHERE model_id=? AND seq_id=?",
+                                     "si", spec->model_id, spec->seq_id)
+                          : db_query(db,
+                                     "SELECT request_id, sha256, kind FROM promises"
+                                     " WHERE sampler_id=? AND seq_id=?",
+                                     "si", spec->sampler_id, spec->seq_id);
     if (!db_next(rows))
         return false;
     is_same = db_int(rows, 2) == (int64_t)spec->kind && db_text(rows, 1) &&
@@ -114,16 +114,17 @@ static bool find_earlier(call *c, const op_spec *spec, size_t n_samples)
 
 static tkx_status record(call *c, const op_spec *spec, tkx_error **err)
 {
-    return db_run(c->srv->db, err,
-                  "INSERT INTO promises (request_id, kind, owner, session_id, model_id,"
-                  " sampler_id, seq_id, sha256, body, is_proto, seed, source, base_model,"
-                  " created_at) VALUES (?, ?, ?, ?, ?, ?, CASE WHEN ?<0 THEN NULL ELSE ? END,"
-                  " ?, ?, ?, ?, ?, ?, ?)",
-                  "sissssiisbiissi", spec->request_id, (int64_t)spec->kind, spec->owner,
-                  spec->session_id, spec->model_id, spec->sampler_id, spec->seq_id,
-                  spec->seq_id, spec->sha256, spec->body ? spec->body : "", spec->body_size,
-                  (int64_t)spec->is_proto, (int64_t)spec->seed, spec->source,
-                  spec->base_model, mock_now_ms());
+    return db_run(
+        c->srv->db, err,
+        "INSERT INTO promises (request_id, kind, owner, session_id, model_id,"
+        " sampler_id, seq_id, sha256, body, is_proto, seed, source, base_model,"
+        " created_at) VALUES (?, ?, ?, ?, ?, ?, CASE WHEN ?<0 THEN NULL ELSE ? END,"
+        " ?, ?, ?, ?, ?, ?, ?)",
+        "sissssiisbiissi", spec->request_id, (int64_t)spec->kind, spec->owner,
+        spec->session_id, spec->model_id, spec->sampler_id, spec->seq_id, spec->seq_id,
+        spec->sha256, spec->body ? spec->body : "", spec->body_size,
+        (int64_t)spec->is_proto, (int64_t)spec->seed, spec->source, spec->base_model,
+        mock_now_ms());
 }
 
 bool submit_op(call *c, op_spec *spec, size_t n_samples)

@@ -47,8 +47,7 @@ static tkx_status read_tensor(tkx__arena *arena, const jv *from, size_t datum,
     const char *dtype = jv_get_str(from, "dtype");
     tkx_status st;
     *t = (train_tensor){0};
-    if (!data || !dtype ||
-        (strcmp(dtype, "int64") != 0 && strcmp(dtype, "float32") != 0))
+    if (!data || !dtype || (strcmp(dtype, "int64") != 0 && strcmp(dtype, "float32") != 0))
         return bad(err, datum, "a tensor has data and dtype, int64 or float32");
     t->is_int = *dtype == 'i';
     st = t->is_int ? read_i64s(arena, data, &t->ints, &t->n, datum, err)
@@ -116,7 +115,8 @@ static tkx_status read_datum(tkx__arena *arena, const jv *from, size_t i, nn_dat
     out->k = 1;
     if (st == TKX_OK && (!inputs || inputs->kind != JV_OBJECT))
         return bad(err, i, "loss_fn_inputs is an object");
-    for (const jv *m = st == TKX_OK ? inputs->first : NULL; m && st == TKX_OK; m = m->next) {
+    for (const jv *m = st == TKX_OK ? inputs->first : NULL; m && st == TKX_OK;
+         m = m->next) {
         train_tensor t;
         st = read_tensor(arena, m, i, &t, err);
         if (st == TKX_OK)

@@ -155,10 +155,11 @@ static tkx_status read_chunk(pb_bytes chunk, size_t i, int64_t *to, size_t *n,
         if (pb_is(&f, 1, PB_LEN))
             text = f.bytes;
         else if (pb_is(&f, 2, PB_LEN) || pb_is(&f, 3, PB_LEN))
-            return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                             "data[%zu]: an image or audio chunk: this server's models read "
-                             "text alone",
-                             i);
+            return tkx__fail(
+                err, TKX_ERR_INVALID_ARGUMENT,
+                "data[%zu]: an image or audio chunk: this server's models read "
+                "text alone",
+                i);
     }
     if (r.is_broken)
         return bad(err, i, "a broken chunk");
@@ -185,7 +186,8 @@ static tkx_status read_chunks(pb_bytes message, size_t i, int64_t *to, size_t *n
     pb_field f;
     *n = 0;
     while (pb_next(&r, &f)) {
-        tkx_status st = pb_is(&f, 1, PB_LEN) ? read_chunk(f.bytes, i, to, n, err) : TKX_OK;
+        tkx_status st =
+            pb_is(&f, 1, PB_LEN) ? read_chunk(f.bytes, i, to, n, err) : TKX_OK;
         if (st != TKX_OK)
             return st;
     }
@@ -227,7 +229,8 @@ static tkx_status check_spans(pb_bytes message, size_t i, const nn_datum *d,
             }
     if (n[0] == 0 && n[1] == 0)
         return TKX_OK;
-    if (n[0] == 0 || n[1] == 0 || total[0] != d->n_tokens || total[1] != (d->k ? d->n_targets / d->k : 0))
+    if (n[0] == 0 || n[1] == 0 || total[0] != d->n_tokens ||
+        total[1] != (d->k ? d->n_targets / d->k : 0))
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "datum %zu: provenance spans tile model_input and target_tokens "
                          "exactly, or there are none",
@@ -296,15 +299,16 @@ static tkx_status read_config_entry(tkx__arena *arena, pb_bytes entry, train_req
     if (text && strcmp(key, "loss_id") == 0)
         out->loss_id = text;
     else if (text)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "loss_fn_config.%s is a number", key);
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "loss_fn_config.%s is a number",
+                         key);
     else
         params[out->loss.n_params++] = (nn_loss_param){key, number};
     return TKX_OK;
 }
 
 /* Field 7 alone counts when it is there; older clients fill field 5. */
-static tkx_status read_config(tkx__arena *arena, const char *body, size_t size, uint32_t number,
-                              train_request *out, tkx_error **err)
+static tkx_status read_config(tkx__arena *arena, const char *body, size_t size,
+                              uint32_t number, train_request *out, tkx_error **err)
 {
     pb_reader r = pb_read(body, size), count = r;
     nn_loss_param *params;

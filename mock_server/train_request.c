@@ -22,7 +22,8 @@ tkx_status train_request_read(tkx__arena *arena, const char *body, size_t size,
 
 static tkx_status bad(tkx_error **err, size_t datum, const char *name, const char *what)
 {
-    return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "datum %zu, %s: %s", datum, name, what);
+    return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "datum %zu, %s: %s", datum, name,
+                     what);
 }
 
 static bool shape_size(const train_tensor *t, size_t *out)
@@ -62,8 +63,9 @@ static tkx_status expand_sparse(tkx__arena *arena, train_tensor *t, size_t total
     size_t n_rows, n_cols;
     void *dense;
     if (t->n_dims != 2 || t->n_crow != (size_t)t->shape[0] + 1 || t->n_col != t->n)
-        return bad(err, datum, name, "a sparse tensor needs rows + 1 row pointers, one "
-                                     "column per value and a shape of two numbers");
+        return bad(err, datum, name,
+                   "a sparse tensor needs rows + 1 row pointers, one "
+                   "column per value and a shape of two numbers");
     n_rows = (size_t)t->shape[0];
     n_cols = (size_t)t->shape[1];
     dense = tkx__arena_zalloc(arena, total ? total : 1, t->is_int ? 8 : 4);
@@ -99,8 +101,8 @@ tkx_status train_tensor_expand(tkx__arena *arena, train_tensor *t, size_t datum,
         return expand_sparse(arena, t, total, datum, name, err);
     if (total != t->n)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "datum %zu, %s: the shape asks for %zu values, there are %zu", datum,
-                         name, total, t->n);
+                         "datum %zu, %s: the shape asks for %zu values, there are %zu",
+                         datum, name, total, t->n);
     return TKX_OK;
 }
 

@@ -2,8 +2,9 @@
 /*
  * train_result.c - what forward and forward_backward give back.
  *
- * JSON holds one object per datum; protobuf one record per run of datums whose outputs have
- * the same trailing shape.  SkyRL's results also hold the elementwise loss and no metrics.
+ * JSON holds one object per datum; protobuf one record per run of datums whose outputs
+ * have the same trailing shape.  SkyRL's results also hold the elementwise loss and no
+ * metrics.
  */
 #include "mock_server/train_result.h"
 

@@ -9,6 +9,7 @@
 
 /* Appended; check the buffers' status. */
 void train_result_json(const nn_loss_result *result, mock_dialect dialect, tkx__buf *out);
-void train_result_proto(const nn_loss_result *result, mock_dialect dialect, tkx__buf *out);
+void train_result_proto(const nn_loss_result *result, mock_dialect dialect,
+                        tkx__buf *out);
 
 #endif

@@ -11,14 +11,15 @@ tkx_status usage_add(mock_server *srv, const char *session_id, const char *owner
     int64_t hour = mock_now_ms() / 3600000 * 3600000;
     if (amount == 0)
         return TKX_OK;
-    return db_run(srv->db, err,
-                  "INSERT INTO usage (hour, session_id, owner, project_id, base_model, kind,"
-                  " is_cached, amount) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                  " ON CONFLICT (hour, session_id, base_model, kind, is_cached)"
-                  " DO UPDATE SET amount=amount+excluded.amount",
-                  "isssssii", hour, session_id ? session_id : "", owner,
-                  project_id && *project_id ? project_id : NULL, base_model, kind,
-                  (int64_t)is_cached, amount);
+    return db_run(
+        srv->db, err,
+        "INSERT INTO usage (hour, session_id, owner, project_id, base_model, kind,"
+        " is_cached, amount) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (hour, session_id, base_model, kind, is_cached)"
+        " DO UPDATE SET amount=amount+excluded.amount",
+        "isssssii", hour, session_id ? session_id : "", owner,
+        project_id && *project_id ? project_id : NULL, base_model, kind,
+        (int64_t)is_cached, amount);
 }
 
 tkx_status audit_add(mock_server *srv, const char *owner, const char *event,
@@ -28,6 +29,6 @@ tkx_status audit_add(mock_server *srv, const char *owner, const char *event,
     return db_run(srv->db, err,
                   "INSERT INTO audit (at, owner, event, details, model_id, tinker_path)"
                   " VALUES (?, ?, ?, ?, ?, ?)",
-                  "isssss", mock_now_ms(), owner, event, details ? details : "{}", model_id,
-                  tinker_path);
+                  "isssss", mock_now_ms(), owner, event, details ? details : "{}",
+                  model_id, tinker_path);
 }

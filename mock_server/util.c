@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,7 +93,8 @@ bool mock_parse_time(const char *text, int64_t *ms)
         return false;
     text += n;
     if (*text == 'T' || *text == 't') {
-        if (sscanf(text + 1, "%2d:%2d:%2d%n", &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &n) != 3)
+        if (sscanf(text + 1, "%2d:%2d:%2d%n", &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &n) !=
+            3)
             return false;
         text += 1 + n;
     }
@@ -105,6 +107,15 @@ bool mock_parse_time(const char *text, int64_t *ms)
     tm.tm_mon -= 1;
     *ms = ((int64_t)timegm(&tm) - (int64_t)zone * 60) * 1000 + fraction;
     return true;
+}
+
+bool mock_has_word(const char *text, const char *part)
+{
+    size_t n = strlen(part);
+    for (; text && *text; text++)
+        if (strncasecmp(text, part, n) == 0)
+            return true;
+    return false;
 }
 
 void mock_random(void *to, size_t n)
@@ -121,8 +132,8 @@ void mock_uuid(char out[MOCK_UUID_SIZE])
     b[8] = (unsigned char)((b[8] & 0x3F) | 0x80);
     snprintf(out, MOCK_UUID_SIZE,
              "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
-             b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-             b[14], b[15]);
+             b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
+             b[13], b[14], b[15]);
 }
 
 void mock_hex(const void *bytes, size_t n, char *out)

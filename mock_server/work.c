@@ -2,8 +2,9 @@
 /*
  * work.c - intake threads, train workers and the sample worker.
  *
- * A lane stands in the ready list at most once and is run by one worker at a time, so that
- * its model needs no lock.  Samples that want the same weights are drawn as one batch.
+ * A lane stands in the ready list at most once and is run by one worker at a time, so
+ * that its model needs no lock.  Samples that want the same weights are drawn as one
+ * batch.
  */
 #include "mock_server/work.h"
 
@@ -35,9 +36,9 @@ lane *work_lane(mock_server *srv, const char *model_id)
         l = l->hash_next;
     if (l)
         return l;
-    l = lane_new(model_id, db_scalar(srv->db, 0,
-                                     "SELECT next_seq FROM models WHERE model_id=?", "s",
-                                     model_id));
+    l = lane_new(model_id,
+                 db_scalar(srv->db, 0, "SELECT next_seq FROM models WHERE model_id=?",
+                           "s", model_id));
     if (!l)
         return NULL;
     l->is_any_order = dialect == DIALECT_SKYRL || dialect == DIALECT_TWINKLE;
@@ -148,8 +149,9 @@ static size_t take_batch(mock_server *srv, op *batch[MAX_BATCH])
     size_t n = 0;
     while (*at) {
         op *o = *at;
-        if (n < MAX_BATCH && (n == 0 || (same_text(o->source, batch[0]->source) &&
-                                         same_text(o->base_model, batch[0]->base_model)))) {
+        if (n < MAX_BATCH &&
+            (n == 0 || (same_text(o->source, batch[0]->source) &&
+                        same_text(o->base_model, batch[0]->base_model)))) {
             *at = o->next;
             o->next = NULL;
             o->is_running = true;
@@ -216,12 +218,12 @@ static void take_up(mock_server *srv, db_rows *rows)
 /* What was promised and not kept when the last process ended. */
 static void take_up_all(mock_server *srv)
 {
-    db_rows *rows =
-        db_query(srv->db,
-                 "SELECT request_id, kind, owner, session_id, model_id, sampler_id, seq_id,"
-                 " sha256, body, is_proto, seed, source, base_model FROM promises"
-                 " WHERE state=0 ORDER BY rowid",
-                 "");
+    db_rows *rows = db_query(
+        srv->db,
+        "SELECT request_id, kind, owner, session_id, model_id, sampler_id, seq_id,"
+        " sha256, body, is_proto, seed, source, base_model FROM promises"
+        " WHERE state=0 ORDER BY rowid",
+        "");
     while (db_next(rows))
         take_up(srv, rows);
 }

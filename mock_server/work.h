@@ -10,7 +10,8 @@ tkx_status work_start(mock_server *srv, tkx_error **err);
 /* False when a thread was still busy after timeout_ms; nothing may be freed then. */
 bool work_stop(mock_server *srv, int64_t timeout_ms);
 
-/* Under the lock: the lane of a model that is in the records, NULL when memory is short. */
+/* Under the lock: the lane of a model that is in the records, NULL when memory is short.
+ */
 lane *work_lane(mock_server *srv, const char *model_id);
 /* Under the lock: hand over an op; it is the server's from here on. */
 void work_submit(mock_server *srv, op *o, const char *model_id);
