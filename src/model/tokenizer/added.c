@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* added.c - finding added tokens; rules of the reference, in its order. */
+#include "model/tokenizer/added.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "model/tokenizer/unicode.h"
+#include "model/tokenizer/utf8.h"
+
+/* Looking for a text costs its length at every place of the input. */
+#define MAX_TEXT 1024
+
+tkx_status tkx__added_init(tkx__added *added, tkx_error **err)
+{
+    *added = (tkx__added){0};
+    return tkx__trie_init(&added->trie, 64, err);
+}
+
+void tkx__added_clear(tkx__added *added)
+{
+    tkx__trie_clear(&added->trie);
+    tkx__free(added->tokens);
+    *added = (tkx__added){0};
+}
+
+tkx_status tkx__added_put(tkx__added *added, const tkx__added_token *token,
+                          const uint8_t *text, size_t n, tkx_error **err)
+{
+    if (n == 0)
+        return TKX_OK;
+    if (n > MAX_TEXT)
+        return tkx__fail(err, TKX_ERR_LIMIT,
+                         "added token %u is %zu bytes long; at most %d are allowed",
+                         token->id, n, MAX_TEXT);
+    if (added->n_tokens == added->capacity) {
+        size_t want = added->capacity ? added->capacity * 2 : 16;
+        tkx__added_token *tokens = tkx__realloc(added->tokens, want, sizeof *tokens);
+
+        if (!tokens)
+            return tkx__fail_memory(err);
+        added->tokens = tokens;
+        added->capacity = want;
+    }
+    added->tokens[added->n_tokens++] = *token;
+    return tkx__trie_put(&added->trie, text, n, (uint32_t)(added->n_tokens - 1), err);
+}
+
+static bool is_inside_word(const uint8_t *text, size_t n, size_t start, size_t stop)
+{
+    size_t len;
+
+    if (start > 0 &&
+        tkx__unicode_is_word(tkx__utf8_get(text + tkx__utf8_back(text, start), &len)))
+        return true;
+    return stop < n && tkx__unicode_is_word(tkx__utf8_get(text + stop, &len));
+}
+
+static size_t blanks_before(const uint8_t *text, size_t from, size_t at)
+{
+    while (at > from) {
+        size_t back = tkx__utf8_back(text, at), len;
+
+        if (!(tkx__unicode_flags_at(text + back, &len) & TKX__UNI_SPACE))
+            break;
+        at = back;
+    }
+    return at;
+}
+
+static size_t blanks_after(const uint8_t *text, size_t n, size_t at)
+{
+    size_t len;
+
+    while (at < n && (tkx__unicode_flags_at(text + at, &len) & TKX__UNI_SPACE))
+        at += len;
+    return at;
+}
+
+bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, size_t from,
+                     size_t *scan_at, bool skips_special, tkx__added_match *match)
+{
+    size_t at = *scan_at;
+
+    if (added->n_tokens == 0)
+        return false;
+    while (at < n) {
+        const tkx__added_token *token;
+        uint32_t index = 0;
+        size_t size;
+
+        while (at < n && !added->trie.is_first[text[at]])
+            at++;
+        size = at < n ? tkx__trie_longest(&added->trie, text + at, n - at, &index) : 0;
+        if (size == 0) {
+            at++;
+            continue;
+        }
+        token = &added->tokens[index];
+        if ((skips_special && token->is_special) ||
+            (token->is_single_word && is_inside_word(text, n, at, at + size))) {
+            at += size;
+            continue;
+        }
+        match->id = token->id;
+        match->start = token->strips_left ? blanks_before(text, from, at) : at;
+        match->stop = token->strips_right ? blanks_after(text, n, at + size) : at + size;
+        *scan_at = match->stop;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model/tokenizer/added.h - added tokens: texts that are one token wherever they stand,
+ * found before (or, when they are "normalized", after) the normaliser.
+ */
+#ifndef TKX_MODEL_TOKENIZER_ADDED_H
+#define TKX_MODEL_TOKENIZER_ADDED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tkx/error.h>
+
+#include "model/tokenizer/trie.h"
+
+typedef struct tkx__added_token {
+    uint32_t id;
+    bool is_special;
+    bool is_single_word; /* not beside a word character */
+    bool strips_left;    /* takes the blanks before it */
+    bool strips_right;
+} tkx__added_token;
+
+typedef struct tkx__added {
+    tkx__trie trie; /* value: index in tokens */
+    tkx__added_token *tokens;
+    size_t n_tokens;
+    size_t capacity;
+} tkx__added;
+
+tkx_status tkx__added_init(tkx__added *added, tkx_error **err);
+void tkx__added_clear(tkx__added *added);
+tkx_status tkx__added_put(tkx__added *added, const tkx__added_token *token,
+                          const uint8_t *text, size_t n, tkx_error **err);
+
+typedef struct tkx__added_match {
+    size_t start, stop; /* with the blanks that it takes */
+    uint32_t id;
+} tkx__added_match;
+
+/*
+ * The next token in valid UTF-8 text[from..n), the longest of the leftmost.  *scan_at is
+ * where to look (from, at first) and is moved behind the match.  false: none left.
+ */
+bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, size_t from,
+                     size_t *scan_at, bool skips_special, tkx__added_match *match);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model/tokenizer/bpe.h - byte-pair merging: of all adjacent pairs that may merge, the
+ * one of lowest rank (leftmost of equals) merges first, until none can.
+ *
+ * The table is a flat hash of pairs, immutable once loaded.  Short words merge in place;
+ * long ones through a heap, so that a word of n symbols costs O(n log n).
+ */
+#ifndef TKX_MODEL_TOKENIZER_BPE_H
+#define TKX_MODEL_TOKENIZER_BPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tkx/error.h>
+
+#include "model/tokenizer/ids.h"
+
+typedef struct tkx__merge {
+    uint64_t pair; /* left << 32 | right; UINT64_MAX: free */
+    uint32_t rank;
+    uint32_t id;
+} tkx__merge;
+
+typedef struct tkx__merges {
+    tkx__merge *slots;
+    size_t mask;
+    size_t n;
+    int shift; /* 64 - log2(slots) */
+} tkx__merges;
+
+/* What merging long words needs; reused from word to word. */
+typedef struct tkx__bpe_scratch {
+    void *nodes; /* links of a long word */
+    size_t nodes_capacity;
+    void *heap;
+    size_t heap_capacity;
+} tkx__bpe_scratch;
+
+void tkx__bpe_scratch_clear(tkx__bpe_scratch *scratch);
+
+tkx_status tkx__merges_init(tkx__merges *merges, size_t n_expected, tkx_error **err);
+void tkx__merges_clear(tkx__merges *merges);
+
+/* A pair that is there already gets the new rank and id. */
+tkx_status tkx__merges_put(tkx__merges *merges, uint32_t left, uint32_t right,
+                           uint32_t rank, uint32_t id, tkx_error **err);
+
+/* NULL when the pair does not merge. */
+const tkx__merge *tkx__merges_find(const tkx__merges *merges, uint32_t left,
+                                   uint32_t right);
+
+/* Merge symbols[0..n) in place; *n becomes what is left.  NO_MEMORY only. */
+tkx_status tkx__bpe_merge(const tkx__merges *merges, uint32_t *symbols, size_t *n,
+                          tkx__bpe_scratch *scratch, tkx_error **err);
+
+#endif

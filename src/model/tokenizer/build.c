@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build.c - tokens, merges and facts from their spellings.
+ *
+ * A byte-level vocabulary spells each byte as a printable character: itself where it is
+ * one of ! to ~, U+A1 to U+AC, U+AE to U+FF, else the next of U+0100 and on.
+ */
+#include "model/tokenizer/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "model/tokenizer/utf8.h"
+
+#define MAX_SPELLING 65536
+
+static bool is_printable(unsigned c)
+{
+    return (c >= '!' && c <= '~') || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF);
+}
+
+/* The byte that a character stands for; -1: none. */
+static int byte_of(uint32_t cp)
+{
+    static const uint8_t others_first[] = {0x7F, 0x80, 0xAD};
+
+    if (cp < 0x100)
+        return is_printable(cp) ? (int)cp : -1;
+    cp -= 0x100;
+    if (cp <= ' ')
+        return (int)cp;
+    cp -= ' ' + 1;
+    if (cp == 0)
+        return others_first[0];
+    if (cp <= 0xA0 - 0x80 + 1)
+        return others_first[1] + (int)cp - 1;
+    return cp == 0xA0 - 0x80 + 2 ? others_first[2] : -1;
+}
+
+ptrdiff_t tkx__build_unspell(const char *text, size_t n, uint8_t *out)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t size = 0;
+
+    for (size_t at = 0; at < n;) {
+        size_t len = tkx__utf8_len(p[at]);
+        int byte;
+
+        if (len > n - at)
+            return -1;
+        byte = byte_of(tkx__utf8_get(p + at, &len));
+        if (byte < 0)
+            return -1;
+        out[size++] = (uint8_t)byte;
+        at += len;
+    }
+    return (ptrdiff_t)size;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* <0xHH> */
+static bool is_byte_token(const char *text, size_t n, uint8_t *byte)
+{
+    if (n != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>' ||
+        hex_digit(text[3]) < 0 || hex_digit(text[4]) < 0)
+        return false;
+    *byte = (uint8_t)(hex_digit(text[3]) << 4 | hex_digit(text[4]));
+    return true;
+}
+
+tkx_status tkx__build_token(tkx_tokenizer *t, uint64_t id, const char *text, size_t n,
+                            unsigned flags, tkx_error **err)
+{
+    uint8_t bytes[256], byte;
+    uint8_t *place = bytes;
+    ptrdiff_t size = -1;
+    tkx_status st;
+
+    if (n > MAX_SPELLING)
+        return tkx__fail(err, TKX_ERR_LIMIT,
+                         "token %llu is %zu bytes long; at most %d are allowed",
+                         (unsigned long long)id, n, MAX_SPELLING);
+    if (!t->is_byte_level) {
+        st = tkx__vocab_set(&t->vocab, id, text, n, flags, err);
+        if (st == TKX_OK && is_byte_token(text, n, &byte)) {
+            t->vocab.tokens[id].flags |= TKX__TOKEN_BYTE;
+            t->vocab.tokens[id].byte = byte;
+        }
+        return st;
+    }
+    if (n > sizeof bytes) {
+        place = tkx__malloc(n);
+        if (!place)
+            return tkx__fail_memory(err);
+    }
+    size = tkx__build_unspell(text, n, place);
+    if (size >= 0)
+        st = tkx__vocab_set(&t->vocab, id, place, (size_t)size, flags, err);
+    else
+        st = tkx__vocab_set(&t->vocab, id, text, n, flags | TKX__TOKEN_LITERAL, err);
+    if (place != bytes)
+        tkx__free(place);
+    return st;
+}
+
+tkx_status tkx__build_index(tkx_tokenizer *t, tkx_error **err)
+{
+    const tkx__vocab *vocab = &t->vocab;
+
+    for (size_t id = 0; id < vocab->n_tokens; id++) {
+        const tkx__token *token = &vocab->tokens[id];
+        tkx_status st;
+
+        if (!(token->flags & TKX__TOKEN_DEFINED) || (token->flags & TKX__TOKEN_LITERAL))
+            continue;
+        st = tkx__vocab_index(&t->vocab, (uint32_t)id, err);
+        if (st != TKX_OK)
+            return st;
+        if (token->flags & TKX__TOKEN_BYTE)
+            t->byte_ids[token->byte] = (uint32_t)id;
+    }
+    for (unsigned i = 0; t->is_byte_level && i < 256; i++) {
+        uint8_t byte = (uint8_t)i;
+
+        t->byte_ids[i] = tkx__vocab_find(vocab, &byte, 1);
+    }
+    memcpy(t->unigram.byte_ids, t->byte_ids, sizeof t->byte_ids);
+    return TKX_OK;
+}
+
+static tkx_status no_token(uint32_t rank, const char *left, size_t n_left,
+                           const char *right, size_t n_right, const char *which,
+                           tkx_error **err)
+{
+    return tkx__fail(
+        err, TKX_ERR_PARSE,
+        "merge %u ('%.*s' and '%.*s'): %s is no token of the vocabulary; the "
+        "file is damaged or was put together from two",
+        rank, (int)(n_left < 64 ? n_left : 64), left, (int)(n_right < 64 ? n_right : 64),
+        right, which);
+}
+
+tkx_status tkx__build_merge(tkx_tokenizer *t, const char *left, size_t n_left,
+                            const char *right, size_t n_right, uint32_t rank,
+                            tkx_error **err)
+{
+    uint8_t bytes[2 * 1024];
+    size_t sizes[2] = {n_left, n_right};
+    uint32_t a, b, made;
+
+    if (n_left > 1024 || n_right > 1024)
+        return tkx__fail(err, TKX_ERR_LIMIT, "merge %u is longer than 2048 bytes", rank);
+    if (t->is_byte_level) {
+        ptrdiff_t n = tkx__build_unspell(left, n_left, bytes);
+        ptrdiff_t m = n < 0 ? -1 : tkx__build_unspell(right, n_right, bytes + n);
+
+        if (m < 0)
+            return no_token(rank, left, n_left, right, n_right, "a part", err);
+        sizes[0] = (size_t)n;
+        sizes[1] = (size_t)m;
+    } else {
+        memcpy(bytes, left, n_left);
+        memcpy(bytes + n_left, right, n_right);
+    }
+    a = tkx__vocab_find(&t->vocab, bytes, sizes[0]);
+    b = tkx__vocab_find(&t->vocab, bytes + sizes[0], sizes[1]);
+    made = tkx__vocab_find(&t->vocab, bytes, sizes[0] + sizes[1]);
+    if (a == TKX__NO_ID || b == TKX__NO_ID)
+        return no_token(rank, left, n_left, right, n_right,
+                        a == TKX__NO_ID ? "the first" : "the second", err);
+    if (made == TKX__NO_ID)
+        return no_token(rank, left, n_left, right, n_right, "what they make", err);
+    return tkx__merges_put(&t->merges, a, b, rank, made, err);
+}
+
+tkx_status tkx__build_merge_line(tkx_tokenizer *t, const char *line, size_t n,
+                                 uint32_t rank, tkx_error **err)
+{
+    const char *blank = n > 1 ? memchr(line + 1, ' ', n - 1) : NULL;
+    size_t n_left = blank ? (size_t)(blank - line) : 0;
+
+    if (!blank || n_left + 1 == n)
+        return tkx__fail(err, TKX_ERR_PARSE,
+                         "merge %u, '%.*s', is not two tokens with a blank between", rank,
+                         (int)(n < 64 ? n : 64), line);
+    return tkx__build_merge(t, line, n_left, blank + 1, n - n_left - 1, rank, err);
+}
+
+/* ---- merges from scores ---- */
+
+typedef struct scored {
+    float score;
+    uint32_t id;
+} scored;
+
+static int by_score(const void *a, const void *b)
+{
+    float x = ((const scored *)a)->score, y = ((const scored *)b)->score;
+
+    return x > y ? -1 : x < y;
+}
+
+/* A part of a token as a symbol: its id, or the character that it is. */
+static uint32_t symbol_of(const tkx_tokenizer *t, const uint8_t *text, size_t n)
+{
+    uint32_t id = tkx__vocab_find(&t->vocab, text, n);
+    size_t len;
+
+    if (id == TKX__NO_ID && tkx__utf8_len(text[0]) == n)
+        id = TKX__CHARACTER_SYMBOL + tkx__utf8_get(text, &len);
+    return id;
+}
+
+static tkx_status cut_token(tkx_tokenizer *t, uint32_t id, uint32_t rank, tkx_error **err)
+{
+    const uint8_t *text = tkx__vocab_text(&t->vocab, id);
+    size_t n = t->vocab.tokens[id].size;
+
+    if (n == 0 || tkx__utf8_check(text, n) != n ||
+        tkx__vocab_find(&t->vocab, text, n) != id)
+        return TKX_OK;
+    for (size_t at = tkx__utf8_len(text[0]); at < n; at += tkx__utf8_len(text[at])) {
+        uint32_t left = symbol_of(t, text, at);
+        uint32_t right = left == TKX__NO_ID ? left : symbol_of(t, text + at, n - at);
+        tkx_status st;
+
+        if (right == TKX__NO_ID)
+            continue;
+        st = tkx__merges_put(&t->merges, left, right, rank, id, err);
+        if (st != TKX_OK)
+            return st;
+    }
+    return TKX_OK;
+}
+
+tkx_status tkx__build_scored_merges(tkx_tokenizer *t, const float *scores,
+                                    size_t n_scores, tkx_error **err)
+{
+    scored *order = tkx__realloc(NULL, n_scores ? n_scores : 1, sizeof *order);
+    tkx_status st = TKX_OK;
+    uint32_t rank = 0;
+
+    if (!order)
+        return tkx__fail_memory(err);
+    for (size_t i = 0; i < n_scores; i++)
+        order[i] = (scored){scores[i], (uint32_t)i};
+    qsort(order, n_scores, sizeof *order, by_score);
+    for (size_t i = 0; i < n_scores && st == TKX_OK; i++) {
+        rank += i > 0 && order[i].score != order[i - 1].score;
+        if (tkx__vocab_has(&t->vocab, order[i].id))
+            st = cut_token(t, order[i].id, rank, err);
+    }
+    tkx__free(order);
+    return st;
+}
+
+/* ---- facts ---- */
+
+bool tkx__build_has_word_cuts(const tkx_tokenizer *t)
+{
+    const tkx__vocab *vocab = &t->vocab;
+
+    if (tkx__vocab_find(vocab, TKX__SIGN, 3) == TKX__NO_ID)
+        return false; /* signs would be unknown, and unknown characters may join */
+    for (size_t id = 0; id < vocab->n_tokens; id++) {
+        const uint8_t *text;
+        size_t n = vocab->tokens[id].size;
+
+        if (!tkx__vocab_has(vocab, id) || (vocab->tokens[id].flags & TKX__TOKEN_ADDED))
+            continue;
+        text = tkx__vocab_text(vocab, (uint32_t)id);
+        for (size_t at = 3; at + 3 <= n; at++)
+            if (memcmp(text + at, TKX__SIGN, 3) == 0 &&
+                memcmp(text + at - 3, TKX__SIGN, 3) != 0)
+                return false;
+        /* A sign at 1 or 2 has a character of fewer bytes before it. */
+        for (size_t at = 1; at < 3 && at + 3 <= n; at++)
+            if (memcmp(text + at, TKX__SIGN, 3) == 0)
+                return false;
+    }
+    return true;
+}
+
+void tkx__build_named_end_ids(tkx_tokenizer *t)
+{
+    static const char *const names[] = {
+        "<|eot_id|>",
+        "<|im_end|>",
+        "<|end|>",
+        "<|end_of_text|>",
+        "<|endoftext|>",
+        "</s>",
+        "<|eom_id|>",
+        "<end_of_turn>",
+        "<|return|>",
+        "<eos>",
+        "<|end_of_turn|>",
+        "<|EOT|>",
+        "<\xEF\xBD\x9C"
+        "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int64_t id = tkx_tokenizer_find(t, names[i]);
+
+        if (id >= 0 && (t->vocab.tokens[id].flags & TKX__TOKEN_SPECIAL))
+            tkx__tokenizer_add_end_id(t, id);
+    }
+}

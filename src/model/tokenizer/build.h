@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model/tokenizer/build.h - what loading a tokenizer.json and a GGUF vocabulary share.
+ */
+#ifndef TKX_MODEL_TOKENIZER_BUILD_H
+#define TKX_MODEL_TOKENIZER_BUILD_H
+
+#include "model/tokenizer/tokenizer.h"
+
+/* The block sign that stands for a blank. */
+#define TKX__SIGN "\xE2\x96\x81"
+
+/* Bytes of a byte-level token's spelling (a character per byte) into out, at least n
+   long: how many, or -1 when a character stands for no byte. */
+ptrdiff_t tkx__build_unspell(const char *text, size_t n, uint8_t *out);
+
+/* Set a token by its spelling: bytes where the vocabulary is byte-level. */
+tkx_status tkx__build_token(tkx_tokenizer *t, uint64_t id, const char *text, size_t n,
+                            unsigned flags, tkx_error **err);
+
+/* Index every token that the model may produce; then byte tokens by value. */
+tkx_status tkx__build_index(tkx_tokenizer *t, tkx_error **err);
+
+/* Merge number `rank` of two spellings. */
+tkx_status tkx__build_merge(tkx_tokenizer *t, const char *left, size_t n_left,
+                            const char *right, size_t n_right, uint32_t rank,
+                            tkx_error **err);
+/* The same of "left right". */
+tkx_status tkx__build_merge_line(tkx_tokenizer *t, const char *line, size_t n,
+                                 uint32_t rank, tkx_error **err);
+
+/* Merges of a vocabulary with scores: every cut of a token into two that exist (a single
+   character always does), in the order of the tokens' scores. */
+tkx_status tkx__build_scored_merges(tkx_tokenizer *t, const float *scores,
+                                    size_t n_scores, tkx_error **err);
+
+/* Whether pieces may be cut before each sign (spm.has_word_cuts). */
+bool tkx__build_has_word_cuts(const tkx_tokenizer *t);
+
+/* End ids by the well-known names of control tokens. */
+void tkx__build_named_end_ids(tkx_tokenizer *t);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model/tokenizer/tokenizer.h - the parts of a tokenizer, and encoding with ids of 32
+ * bits.
+ *
+ *     text -> added tokens cut out -> normaliser -> pieces (pretok) -> model -> ids
+ *
+ * What one encoding needs (caches, buffers) is an encoder; the tokenizer keeps idle ones.
+ * Everything else is immutable once loaded.
+ */
+#ifndef TKX_MODEL_TOKENIZER_TOKENIZER_H
+#define TKX_MODEL_TOKENIZER_TOKENIZER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <tkx/tokenizer.h>
+
+#include "model/gguf.h"
+#include "model/tokenizer/added.h"
+#include "model/tokenizer/bpe.h"
+#include "model/tokenizer/cache.h"
+#include "model/tokenizer/decode.h"
+#include "model/tokenizer/ids.h"
+#include "model/tokenizer/normalize.h"
+#include "model/tokenizer/pretok.h"
+#include "model/tokenizer/unigram.h"
+#include "model/tokenizer/vocab.h"
+
+typedef enum tkx__tokenizer_kind {
+    TKX__TOKENIZER_BYTES,
+    TKX__TOKENIZER_BPE,
+    TKX__TOKENIZER_UNIGRAM
+} tkx__tokenizer_kind;
+
+/*
+ * SentencePiece-style BPE read from the text as it is: blanks are the sign U+2581, no
+ * piece is cut out before merging.  Words can still be told apart when no token has a
+ * sign behind another character, for then nothing ever merges across that place.
+ */
+typedef struct tkx__spm {
+    bool is_used;
+    bool has_word_cuts;
+    bool is_always_prefixed; /* a sign before every text, even one that begins with it */
+    tkx__prepend prepend;    /* else, Metaspace's rule */
+} tkx__spm;
+
+/* While merging with falls_back_late, a character that is no token is this + code point.
+ */
+#define TKX__CHARACTER_SYMBOL TKX__MAX_VOCAB
+
+#define TKX__MAX_AROUND 8
+#define TKX__TOKENIZER_END_IDS 64
+
+typedef struct tkx__encoder tkx__encoder;
+
+struct tkx_tokenizer {
+    atomic_int n_owners;
+    tkx__tokenizer_kind kind;
+    tkx__vocab vocab;
+
+    tkx__merges merges;
+    bool is_byte_level; /* pieces are bytes; else characters */
+    bool has_byte_fallback;
+    bool falls_back_late; /* bytes stand in for unknown characters after merging (GGUF) */
+    bool fuses_unk;
+    bool ignores_merges;    /* a piece that is a token is that token */
+    uint32_t unk_id;        /* TKX__NO_ID: none */
+    uint32_t byte_ids[256]; /* TKX__NO_ID: none */
+    tkx__unigram unigram;
+
+    tkx__added raw_added;        /* found in the text as it is */
+    tkx__added normalized_added; /* found after the normaliser */
+    tkx__normalizer normalizer;
+    tkx__pretok pretok;
+    tkx__spm spm;
+    tkx__decoder decoder;
+
+    uint32_t before[TKX__MAX_AROUND], after[TKX__MAX_AROUND]; /* TKX_ENCODE_ADD_SPECIAL */
+    size_t n_before, n_after;
+
+    int64_t bos_id;
+    int64_t end_ids[TKX__TOKENIZER_END_IDS];
+    size_t n_end_ids;
+    char *chat_template;
+
+    pthread_mutex_t lock;
+    bool has_lock;
+    tkx__encoder *idle; /* under lock */
+};
+
+/* An empty tokenizer with one owner. */
+tkx_status tkx__tokenizer_new(tkx_tokenizer **out, tkx_error **err);
+
+tkx_status tkx__tokenizer_new_bytes(tkx_tokenizer **out, tkx_error **err);
+/* what names the text in errors. */
+tkx_status tkx__tokenizer_from_json(const char *text, size_t size, const char *what,
+                                    tkx_tokenizer **out, tkx_error **err);
+tkx_status tkx__tokenizer_from_gguf(const tkx__gguf *gguf, const char *what,
+                                    tkx_tokenizer **out, tkx_error **err);
+
+/* Replace the end ids (of a generation config, say).  LIMIT above TKX__TOKENIZER_END_IDS.
+ */
+tkx_status tkx__tokenizer_set_end_ids(tkx_tokenizer *tokenizer, const int64_t *ids,
+                                      size_t n, tkx_error **err);
+void tkx__tokenizer_add_end_id(tkx_tokenizer *tokenizer, int64_t id);
+
+/* Append the ids of a text; flags are tkx_encode_flags. */
+tkx_status tkx__tokenizer_encode(const tkx_tokenizer *tokenizer, const char *text,
+                                 size_t size, unsigned flags, tkx__ids *ids,
+                                 tkx_error **err);
+
+/* encode.c: encoders that wait for a next text. */
+void tkx__encoders_free(tkx__encoder *list);
+
+#endif
