@@ -6,5 +6,6 @@
 const conf_kind conf_kinds[] = {
     {"losses", conf_losses},
     {"models", conf_models},
+    {"training", conf_training},
     {NULL, NULL},
 };

@@ -15,5 +15,6 @@ conf_kind_fn conf_losses; /* losses.c */
 extern const conf_kind conf_kinds[];
 
 conf_kind_fn conf_models;
+conf_kind_fn conf_training; /* training.c */
 
 #endif
