@@ -402,9 +402,12 @@ bool tkx__loop_may_wait(const tkx__loop *loop)
 
 bool tkx__loop_run_until(tkx__loop *loop, bool (*is_over)(void *arg), void *arg)
 {
-    while (!is_over(arg))
-        if (event_base_loop(loop->base, EVLOOP_ONCE) < 0)
+    while (!is_over(arg)) {
+        tkx__loop_enter(loop); /* what was asked for outside of a turn */
+        tkx__loop_leave(loop);
+        if (!is_over(arg) && event_base_loop(loop->base, EVLOOP_ONCE) < 0)
             return false;
+    }
     return true;
 }
 
@@ -425,6 +428,7 @@ static void stop_thread(tkx__loop *loop)
     atomic_store(&loop->must_stop, true);
     tkx__inbox_push(&loop->inbox, &stop, true);
     pthread_join(loop->thread, NULL);
+    claim_thread(loop); /* what still runs, runs here */
     tkx__inbox_run(&loop->inbox); /* stop may still be in it, and is on our stack */
 }
 
@@ -433,7 +437,7 @@ void tkx__loop_end(tkx__loop *loop)
     if (loop->has_ended)
         return;
     stop_thread(loop);
-    claim_thread(loop); /* what still runs, runs here */
+    claim_thread(loop);
     loop->depth++;
     if (loop->workers)
         tkx__workers_end(loop->workers);
