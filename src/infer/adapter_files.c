@@ -150,21 +150,40 @@ static tkx_status read_entries(struct archive *a, const char *path, adapter_file
     return st;
 }
 
-static tkx_status open_archive(const char *path, adapter_files *files, tkx_error **err)
+/* From the file at path, or from memory when bytes are given; path names either. */
+static tkx_status open_archive(const char *path, const void *bytes, size_t size,
+                               adapter_files *files, tkx_error **err)
 {
     struct archive *a = archive_read_new();
     tkx_status st;
+    int rc;
 
     if (!a)
         return tkx__fail_memory(err);
-    if (archive_read_support_filter_gzip(a) < ARCHIVE_WARN ||
-        archive_read_support_format_tar(a) < ARCHIVE_WARN ||
-        archive_read_open_filename(a, path, READ_BYTES) != ARCHIVE_OK)
-        st = archive_failed(a, path, err);
-    else
-        st = read_entries(a, path, files, err);
+    rc = archive_read_support_filter_gzip(a);
+    if (rc >= ARCHIVE_WARN)
+        rc = archive_read_support_format_tar(a);
+    if (rc >= ARCHIVE_WARN)
+        rc = bytes ? archive_read_open_memory(a, bytes, size)
+                   : archive_read_open_filename(a, path, READ_BYTES);
+    st = rc < ARCHIVE_WARN ? archive_failed(a, path, err)
+                           : read_entries(a, path, files, err);
     archive_read_free(a);
     return st;
+}
+
+static void init(adapter_files *files)
+{
+    memset(files, 0, sizeof *files);
+    tkx__buf_init(&files->config, MAX_CONFIG_BYTES);
+    tkx__buf_init(&files->tensors, MAX_TENSOR_BYTES);
+}
+
+tkx_status tkx__adapter_files_parse(const void *bytes, size_t size, const char *what,
+                                    adapter_files *files, tkx_error **err)
+{
+    init(files);
+    return open_archive(what, bytes, size, files, err);
 }
 
 tkx_status tkx__adapter_files_open(const char *path, adapter_files *files,
@@ -172,16 +191,14 @@ tkx_status tkx__adapter_files_open(const char *path, adapter_files *files,
 {
     struct stat sb;
 
-    memset(files, 0, sizeof *files);
-    tkx__buf_init(&files->config, MAX_CONFIG_BYTES);
-    tkx__buf_init(&files->tensors, MAX_TENSOR_BYTES);
+    init(files);
     if (stat(path, &sb) != 0)
         return tkx__fail_errno(err, errno, "open the adapter %s", path);
     if (S_ISDIR(sb.st_mode))
         return open_folder(path, files, err);
     if (!S_ISREG(sb.st_mode))
         return tkx__fail(err, TKX_ERR_IO, "%s is neither a folder nor a file", path);
-    return open_archive(path, files, err);
+    return open_archive(path, NULL, 0, files, err);
 }
 
 void tkx__adapter_files_close(adapter_files *files)

@@ -26,6 +26,9 @@ typedef struct adapter_files {
 
 tkx_status tkx__adapter_files_open(const char *path, adapter_files *files,
                                    tkx_error **err);
+/* An archive in memory; bytes are not kept. */
+tkx_status tkx__adapter_files_parse(const void *bytes, size_t size, const char *what,
+                                    adapter_files *files, tkx_error **err);
 void tkx__adapter_files_close(adapter_files *files);
 
 /* ---- adapter_config.json (adapter_config.c) ---- */
