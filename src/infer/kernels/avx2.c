@@ -4,14 +4,21 @@
  */
 #include "infer/kernels/avx2.h"
 
+#include <cpuid.h>
 #include <string.h>
 
 #include "infer/kernels/scalar.h"
 
 static bool is_supported(void)
 {
+    unsigned a;
+    unsigned b;
+    unsigned c = 0;
+    unsigned d;
+
+    /* the builtin also asks the kernel whether it saves the registers */
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+           __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
 /* ---- activations ---- */
@@ -62,6 +69,7 @@ void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *r
     int32_t *sum = (int32_t *)(void *)(row + tkx__act_sum_offset(form, n));
     int16_t *sum16 = (int16_t *)(void *)sum;
     int16_t *sum32 = (int16_t *)(void *)(row + tkx__act_sum32_offset(n));
+    int16_t *wide = (int16_t *)(void *)(row + tkx__act_wide_offset(n));
 
     for (size_t b = 0; b < n / block; b++) {
         float amax = largest(x + b * block, block);
@@ -85,6 +93,10 @@ void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *r
             second = _mm_extract_epi32(lo, 1);
             if (form == TKX__ACT_Q8_32) {
                 sum[i / 32] = first + second;
+                _mm256_storeu_si256((__m256i_u *)(void *)(wide + i),
+                                    _mm256_cvtepi8_epi16(_mm256_castsi256_si128(q)));
+                _mm256_storeu_si256((__m256i_u *)(void *)(wide + i + 16),
+                                    _mm256_cvtepi8_epi16(_mm256_extracti128_si256(q, 1)));
             } else {
                 sum16[i / 16] = (int16_t)first;
                 sum16[i / 16 + 1] = (int16_t)second;
@@ -95,11 +107,15 @@ void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *r
 }
 
 /* Tokens up to which reading the file's order again beats unpacking it once. */
-#define DIRECT_TOKENS 3
+#define DIRECT_TOKENS_32 2
+#define DIRECT_TOKENS_256 3
 
 static void tile_q(const tkx__tile *t)
 {
-    if (t->n_tok <= DIRECT_TOKENS && tkx__avx2_direct_q(t))
+    size_t most =
+        tkx__wtype_block_cols(t->type) == 32 ? DIRECT_TOKENS_32 : DIRECT_TOKENS_256;
+
+    if (t->n_tok <= most && tkx__avx2_direct_q(t))
         return;
     tkx__avx2_panel_q(t);
 }

@@ -12,6 +12,19 @@
 
 #define TKX__INLINE static inline __attribute__((always_inline))
 
+/* Before a loop of few, fixed turns whose arrays must become registers. */
+#if defined(__clang__)
+#define TKX__UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TKX__UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/*
+ * Holds a sum in its register here: left alone, the compiler turns chains of integer
+ * additions into trees, runs out of registers and spills half of them.
+ */
+#define TKX__KEEP(v) __asm__("" : "+x"(v))
+
 TKX__INLINE __m256i load256(const void *p)
 {
     return _mm256_loadu_si256((const __m256i_u *)p);

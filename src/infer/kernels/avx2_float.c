@@ -13,6 +13,8 @@
 
 #define ROWS 6
 #define CHUNK 512 /* columns: 6 rows and 4 tokens of them fit the first-level cache */
+#define TOKENS                                                                           \
+    64 /* whose columns of a chunk, and lane sums, fit the second-level cache */
 
 /* ---- decoding ---- */
 
@@ -236,40 +238,53 @@ static void fill_panel(const tkx__tile *t, size_t r0, size_t c, size_t n, float 
     }
 }
 
+/* Tokens first .. first+n-1, columns c .. c+n_cols-1, all rows; sums stay in lanes. */
+static void panel_chunk(const tkx__tile *t, size_t first, size_t n, size_t c,
+                        size_t n_cols, float *panel, float *lanes)
+{
+    for (size_t r0 = 0; r0 < t->n_rows; r0 += ROWS) {
+        float *group = lanes + r0 * n * 8; /* r0 / 6 groups of [n][6][8] */
+
+        fill_panel(t, r0, c, n_cols, panel);
+        for (size_t tok = 0; tok < n; tok += 4) {
+            size_t n_tok = n - tok < 4 ? n - tok : 4;
+            const float *x[4] = {0};
+            float *acc[4] = {0};
+
+            for (size_t i = 0; i < n_tok; i++) {
+                x[i] = (const float *)(const void *)tkx__tile_act(t, first + tok + i) + c;
+                acc[i] = group + (tok + i) * ROWS * 8;
+            }
+            micro_n(panel, x, n_cols, n_tok, acc);
+            if (t->n_rows - r0 <= 3)
+                continue;
+            for (size_t i = 0; i < n_tok; i++)
+                acc[i] += 3 * 8;
+            micro_n(panel + 3 * CHUNK, x, n_cols, n_tok, acc);
+        }
+    }
+}
+
+/*
+ * Columns outside, rows inside: the activations of a chunk stay in the second-level cache
+ * while all rows of the tile meet them.
+ */
 static void panel_f(const tkx__tile *t)
 {
     float *panel = t->scratch;           /* [6][CHUNK] */
-    float *lanes = panel + ROWS * CHUNK; /* [n_tok][6][8] */
+    float *lanes = panel + ROWS * CHUNK; /* [rows / 6][n][6][8] */
 
-    for (size_t r0 = 0; r0 < t->n_rows; r0 += ROWS) {
-        size_t n_rows = t->n_rows - r0 < ROWS ? t->n_rows - r0 : ROWS;
+    for (size_t first = 0; first < t->n_tok; first += TOKENS) {
+        size_t n = t->n_tok - first < TOKENS ? t->n_tok - first : TOKENS;
 
-        memset(lanes, 0, t->n_tok * ROWS * 8 * sizeof *lanes);
-        for (size_t c = 0; c < t->n_cols; c += CHUNK) {
-            size_t n = t->n_cols - c < CHUNK ? t->n_cols - c : CHUNK;
-
-            fill_panel(t, r0, c, n, panel);
-            for (size_t tok = 0; tok < t->n_tok; tok += 4) {
-                size_t n_tok = t->n_tok - tok < 4 ? t->n_tok - tok : 4;
-                const float *x[4] = {0};
-                float *acc[4] = {0};
-
-                for (size_t i = 0; i < n_tok; i++) {
-                    x[i] = (const float *)(const void *)tkx__tile_act(t, tok + i) + c;
-                    acc[i] = lanes + (tok + i) * ROWS * 8;
-                }
-                micro_n(panel, x, n, n_tok, acc);
-                if (n_rows <= 3)
-                    continue;
-                for (size_t i = 0; i < n_tok; i++)
-                    acc[i] += 3 * 8;
-                micro_n(panel + 3 * CHUNK, x, n, n_tok, acc);
-            }
-        }
-        for (size_t tok = 0; tok < t->n_tok; tok++)
-            for (size_t r = 0; r < n_rows; r++)
-                t->out[tok * t->out_stride + r0 + r] =
-                    sum8(_mm256_loadu_ps(lanes + (tok * ROWS + r) * 8));
+        memset(lanes, 0, (t->n_rows + ROWS - 1) / ROWS * ROWS * n * 8 * sizeof *lanes);
+        for (size_t c = 0; c < t->n_cols; c += CHUNK)
+            panel_chunk(t, first, n, c, t->n_cols - c < CHUNK ? t->n_cols - c : CHUNK,
+                        panel, lanes);
+        for (size_t tok = 0; tok < n; tok++)
+            for (size_t r = 0; r < t->n_rows; r++)
+                t->out[(first + tok) * t->out_stride + r] = sum8(_mm256_loadu_ps(
+                    lanes + (r / ROWS * n + tok) * ROWS * 8 + r % ROWS * 8));
     }
 }
 

@@ -141,7 +141,7 @@ typedef struct tkx__kv_shape {
 } tkx__kv_shape;
 
 /*
- * Bytes of one block of one layer: K then V of TKX__KV_BLOCK positions.  A multiple of
+ * head_dim is at most 512.  Bytes of one block of one layer: K then V of TKX__KV_BLOCK positions.  A multiple of
  * 64.  Inside (private to the kernels): K [n_kv_heads][head_dim][32],
  * V [n_kv_heads][32][head_dim padded to 8].  Zero a block before its first use.
  */

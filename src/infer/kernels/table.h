@@ -21,7 +21,7 @@ typedef enum tkx__act_form {
 
 /*
  * One row of 8-bit activations of n columns, 4-aligned:
- *   Q8_32:  int8 q[n], float d[n / 32], int32 sum[n / 32]
+ *   Q8_32:  int8 q[n], float d[n / 32], int32 sum[n / 32], int16 wide[n] (q again)
  *   Q8_256: int8 q[n], float d[n / 256], int16 sum16[n / 16], int16 sum32[n / 32]
  * Sums are of the q of 16 or 32 columns.
  */
@@ -32,6 +32,10 @@ static inline size_t tkx__act_d_offset(size_t n)
 static inline size_t tkx__act_sum_offset(tkx__act_form form, size_t n)
 {
     return n + (form == TKX__ACT_Q8_32 ? n / 32 : n / 256) * 4;
+}
+static inline size_t tkx__act_wide_offset(size_t n)
+{
+    return n + n / 32 * 8;
 }
 static inline size_t tkx__act_sum32_offset(size_t n)
 {
