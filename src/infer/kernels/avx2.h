@@ -99,7 +99,8 @@ TKX__INLINE __m256 exp8(__m256 x)
                         _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     r = _mm256_fmadd_ps(n, _mm256_set1_ps(-TKX__EXP_LN2_HIGH), x);
     r = _mm256_fmadd_ps(n, _mm256_set1_ps(-TKX__EXP_LN2_LOW), r);
-    p = _mm256_fmadd_ps(_mm256_set1_ps(TKX__EXP_C6), r, _mm256_set1_ps(TKX__EXP_C5));
+    p = _mm256_fmadd_ps(_mm256_set1_ps(TKX__EXP_C7), r, _mm256_set1_ps(TKX__EXP_C6));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(TKX__EXP_C5));
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(TKX__EXP_C4));
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(TKX__EXP_C3));
     p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(TKX__EXP_C2));
