@@ -7,5 +7,6 @@ const conf_kind conf_kinds[] = {
     {"losses", conf_losses},
     {"models", conf_models},
     {"training", conf_training},
+    {"tokenizers", conf_tokenizers},
     {NULL, NULL},
 };
