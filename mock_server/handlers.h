@@ -22,9 +22,10 @@ bool handle_heartbeat(call *c);
 bool handle_finish(call *c);
 bool handle_list_sessions(call *c);
 bool handle_get_session(call *c);
-bool handle_search_sessions(call *c);
 bool handle_session_project(call *c);
-bool handle_trace_export(call *c);
+
+/* routes_search.c */
+bool handle_search_sessions(call *c);
 
 /* routes_train.c */
 bool handle_create_model(call *c);
@@ -70,9 +71,7 @@ bool handle_archive(call *c);
 bool handle_archive_bare(call *c);
 bool handle_external_urls(call *c);
 bool handle_download(call *c);
-bool handle_upload_start(call *c);
-bool handle_upload_put(call *c);
-bool handle_upload_finish(call *c);
+bool handle_trace_export(call *c);
 
 /* routes_billing.c */
 bool handle_audit(call *c);
@@ -82,6 +81,5 @@ bool handle_storage_now(call *c);
 /* routes_mock.c */
 bool handle_journal(call *c);
 bool handle_scenario(call *c);
-bool handle_trace_file(call *c);
 
 #endif

@@ -5,6 +5,7 @@
 
 #define REST ROUTE_HOSTED
 #define NEW ROUTE_NEW
+#define CHECKPOINT "/training_runs/{}/checkpoints/{}/{}"
 
 const route mock_routes[] = {
     {"GET", "/healthz", handle_healthz, ROUTE_OPEN},
@@ -40,6 +41,33 @@ const route mock_routes[] = {
     {"POST", "/retrieve_futures", handle_retrieve_futures, NEW},
     {"POST", "/cancel_future", handle_cancel, NEW},
 
+    {"GET", "/training_runs", handle_list_runs, 0},
+    {"GET", "/training_runs/{}", handle_get_run, 0},
+    {"GET", "/training_runs/{}/checkpoints", handle_run_checkpoints, 0},
+    {"GET", "/models/{}/checkpoints", handle_run_checkpoints, 0},
+    {"GET", "/checkpoints", handle_list_checkpoints, REST},
+    {"POST", "/checkpoints/search", handle_search_checkpoints, NEW},
+    {"POST", "/weights_info", handle_weights_info, 0},
+    {"DELETE", CHECKPOINT, handle_delete_checkpoint, 0},
+    {"POST", CHECKPOINT "/publish", handle_publish, REST},
+    {"DELETE", CHECKPOINT "/publish", handle_unpublish, REST},
+    {"PUT", CHECKPOINT "/ttl", handle_ttl, REST},
+    {"GET", CHECKPOINT "/archive", handle_archive, ROUTE_NOT_TWINKLE},
+    {"GET", "/training_runs/{}/checkpoints/{}/archive", handle_archive_bare,
+     ROUTE_NOT_TWINKLE},
+    {"GET", CHECKPOINT "/external_weights_urls", handle_external_urls, NEW},
+    {"POST", "/copy_weights", handle_copy_weights, NEW},
+
+    {"GET", "/sessions", handle_list_sessions, REST},
+    {"POST", "/sessions/search", handle_search_sessions, NEW},
+    {"GET", "/sessions/{}", handle_get_session, REST},
+    {"PUT", "/sessions/{}/project", handle_session_project, REST},
+    {"GET", "/sessions/{}/trace_export", handle_trace_export, REST},
+    {"GET", "/audit", handle_audit, REST},
+    {"GET", "/billing/usage/events", handle_usage_events, REST},
+    {"GET", "/billing/usage/checkpoints/current", handle_storage_now, NEW},
+
+    {"GET", "/download/{}", handle_download, ROUTE_ROOT | ROUTE_OPEN | ROUTE_POOL},
     {"GET", "/mock/journal", handle_journal, ROUTE_ROOT | ROUTE_OPEN},
     {"POST", "/mock/scenario", handle_scenario, ROUTE_ROOT | ROUTE_OPEN},
     {0},
