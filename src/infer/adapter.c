@@ -28,6 +28,7 @@ typedef struct layer_loras {
 
 struct tkx__adapter {
     atomic_size_t n_refs;
+    uint64_t uid;
     adapter_files files;
     adapter_config config;
     tkx__safetensors *tensors;
@@ -284,10 +285,12 @@ static tkx_status build(tkx__adapter *a, const char *what, const void *tensors,
 
 static tkx__adapter *new_adapter(void)
 {
+    static atomic_uint_least64_t last_uid;
     tkx__adapter *a = tkx__calloc(1, sizeof *a);
 
     if (a) {
         atomic_init(&a->n_refs, 1);
+        a->uid = atomic_fetch_add(&last_uid, 1) + 1;
         tkx__arena_init(&a->arena, 1 << 14, SIZE_MAX);
     }
     return a;
@@ -365,6 +368,11 @@ tkx__adapter_info tkx__adapter_get_info(const tkx__adapter *a)
                                .is_rslora = a->config.is_rslora,
                                .n_matrices = a->n_matrices,
                                .size_bytes = tkx__safetensors_size_bytes(a->tensors)};
+}
+
+uint64_t tkx__adapter_uid(const tkx__adapter *adapter)
+{
+    return adapter->uid;
 }
 
 size_t tkx__adapter_rank(const tkx__adapter *adapter)

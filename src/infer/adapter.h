@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <tkx/error.h>
 
@@ -50,6 +51,8 @@ typedef struct tkx__adapter_info {
 } tkx__adapter_info;
 tkx__adapter_info tkx__adapter_get_info(const tkx__adapter *adapter);
 
+/* Unlike that of any other adapter of this process, also of freed ones; never 0. */
+uint64_t tkx__adapter_uid(const tkx__adapter *adapter);
 size_t tkx__adapter_rank(const tkx__adapter *adapter);
 float tkx__adapter_scale(const tkx__adapter *adapter);
 /* NULL: not adapted.  expert is 0 for dense matrices. */

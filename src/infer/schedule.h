@@ -40,7 +40,7 @@ typedef struct tkx__job_sequence {
     float *logprobs; /* [n] */
     size_t n;
     bool is_stop;         /* ended by a stop id or string, else by max_tokens */
-    int32_t *topk_ids;    /* [n][topk_sample] or NULL */
+    int64_t *topk_ids;    /* [n][topk_sample] or NULL */
     float *topk_logprobs; /* likewise */
 } tkx__job_sequence;
 
@@ -50,7 +50,7 @@ typedef struct tkx__job_result {
     size_t n_prompt;
     float *prompt_logprobs; /* [n_prompt], entry 0 NaN; NULL: not asked */
     size_t topk;
-    int32_t *topk_ids;    /* [n_prompt][topk]; row 0 is (0, -99999); NULL: not asked */
+    int64_t *topk_ids;    /* [n_prompt][topk]; row 0 is (0, -99999); NULL: not asked */
     float *topk_logprobs; /* likewise */
     size_t topk_sample;
     size_t n_cached; /* prompt tokens taken from the prefix cache */
