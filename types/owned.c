@@ -7,7 +7,11 @@
 #include "base/mem.h"
 
 typedef union head {
-    tkx__arena arena;
+    struct {
+        tkx__arena arena;
+        union head *adopted; /* first of the objects freed with this one */
+        union head *sibling; /* next of those adopted by the same object */
+    } own;
     max_align_t align;
 } head;
 
@@ -20,20 +24,40 @@ void *tkx__owned_new(size_t size, size_t expected, size_t max, tkx__arena **aren
     h = tkx__calloc(1, size);
     if (!h)
         return NULL;
-    tkx__arena_init(&h->arena, expected, max);
-    *arena = &h->arena;
+    tkx__arena_init(&h->own.arena, expected, max);
+    *arena = &h->own.arena;
     return h + 1;
 }
 
 tkx__arena *tkx__owned_arena(void *object)
 {
-    return &((head *)object - 1)->arena;
+    return &((head *)object - 1)->own.arena;
+}
+
+void tkx__owned_adopt(void *object, void *child)
+{
+    head *parent = (head *)object - 1;
+    head *h;
+
+    if (!child)
+        return;
+    h = (head *)child - 1;
+    h->own.sibling = parent->own.adopted;
+    parent->own.adopted = h;
 }
 
 void tkx__owned_free(void *object)
 {
-    if (!object)
+    head *h = object ? (head *)object - 1 : NULL;
+
+    if (!h)
         return;
-    tkx__arena_clear(tkx__owned_arena(object));
-    tkx__free((head *)object - 1);
+    while (h->own.adopted) {
+        head *child = h->own.adopted;
+
+        h->own.adopted = child->own.sibling;
+        tkx__owned_free(child + 1); /* joined objects are one level deep */
+    }
+    tkx__arena_clear(&h->own.arena);
+    tkx__free(h);
 }

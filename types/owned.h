@@ -18,4 +18,7 @@ void tkx__owned_free(void *object);
 /* The arena of an object, for adding parts to it. */
 tkx__arena *tkx__owned_arena(void *object);
 
+/* child (may be NULL) is freed with object from now on. */
+void tkx__owned_adopt(void *object, void *child);
+
 #endif
