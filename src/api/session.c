@@ -43,7 +43,8 @@ struct tkx__session {
     tkx__timer *beat_timer;
     tkx__timer *refresh_timer;
     int64_t last_beat_ms; /* -1: none */
-    int64_t warned_ms;    /* -1: not in this row of failures */
+    atomic_llong *shown_beat_ms;
+    int64_t warned_ms; /* -1: not in this row of failures */
     tkx__buf version_body, create_body, beat_body, finish_body;
     tkx__body version, create, beat_request, finish_request;
     tkx_error *death; /* why it is dead */
@@ -83,6 +84,13 @@ static void arm(tkx__session *s, tkx__timer *timer, int64_t delay_ms)
     s->site->io.ops->timer_arm(s->site->io.ctx, timer, delay_ms);
 }
 
+static void note_beat(tkx__session *s)
+{
+    s->last_beat_ms = tkx__site_now(s->site);
+    if (s->shown_beat_ms)
+        atomic_store(s->shown_beat_ms, s->last_beat_ms);
+}
+
 static void die(tkx__session *s, const tkx_error *error)
 {
     s->state = TKX__SESSION_DEAD;
@@ -116,7 +124,7 @@ static void on_beat(void *arg, tkx__outcome *outcome)
 
     s->beat = NULL;
     if (!outcome->error) {
-        s->last_beat_ms = tkx__site_now(s->site);
+        note_beat(s);
         s->warned_ms = -1;
     } else if (http == 404 || http == 410) {
         die(s, outcome->error);
@@ -199,7 +207,7 @@ static void go_live(tkx__session *s)
         report(s, error);
         return;
     }
-    s->last_beat_ms = tkx__site_now(s->site); /* creating it counts as a sign of life */
+    note_beat(s); /* creating it counts as a sign of life */
     arm(s, s->refresh_timer, s->site->dynamic.refresh_interval_ms);
     if (s->beat_timer)
         arm(s, s->beat_timer, BEAT_MS);
@@ -345,6 +353,7 @@ tkx_status tkx__session_start(tkx__site *site, const tkx__session_options *optio
     s->fn = fn;
     s->arg = arg;
     s->is_sessionless = options->is_sessionless;
+    s->shown_beat_ms = options->last_beat_ms;
     s->last_beat_ms = s->warned_ms = -1;
     tkx__buf_init(&s->version_body, MAX_BODY);
     tkx__buf_init(&s->create_body, MAX_BODY);

@@ -9,22 +9,21 @@
 
 #include <stdatomic.h>
 
-#include "api/site.h"
+#include <tkx/types/common.h>
 
-typedef struct tkx__pair {
-    const char *key;
-    const char *value;
-} tkx__pair;
+#include "api/site.h"
 
 /* Strings are copied into the request at once. */
 typedef struct tkx__session_options {
     const char *const *tags;
     size_t n_tags;
-    const tkx__pair *metadata;
+    const tkx_pair *metadata;
     size_t n_metadata;
     const char *project_id;   /* NULL: none */
     const char *display_name; /* NULL: none */
     bool is_sessionless;      /* configuration only: REST */
+    atomic_llong
+        *last_beat_ms; /* written after each beat that got through; may be NULL */
 } tkx__session_options;
 
 typedef enum tkx__session_state {

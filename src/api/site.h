@@ -55,6 +55,7 @@ void tkx__dynamic_config_default(tkx__dynamic_config *config);
 struct tkx__auth;
 struct tkx__op;
 struct tkx__profile;
+struct tkx__cancel;
 
 typedef struct tkx__site_options {
     tkx__io io;
@@ -92,8 +93,10 @@ typedef struct tkx__site {
     bool protobuf_works;    /* one protobuf request was accepted */
     bool no_create_by_load; /* behaves like the 0.25 generation */
     bool is_closed;
-    struct tkx__op *ops; /* every operation that has not settled */
-    char *seen_notes[8]; /* deprecation notes already logged */
+    struct tkx__cancel *cancels, *cancels_tail; /* not sent yet: cancel_queue.c */
+    int64_t n_cancels;                          /* under way */
+    struct tkx__op *ops;                        /* every operation that has not settled */
+    char *seen_notes[8];                        /* deprecation notes already logged */
 } tkx__site;
 
 /* Errors: INVALID_ARGUMENT for a base URL that is not http(s). */

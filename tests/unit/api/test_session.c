@@ -57,7 +57,7 @@ static void tear_down(void)
 static void start(bool is_sessionless)
 {
     static const char *const tags[] = {"a", "b\"c"};
-    static const tkx__pair pairs[] = {{"run", "demo"}};
+    static const tkx_pair pairs[] = {{"run", "demo"}};
     tkx__session_options options = {.tags = tags,
                                     .n_tags = 2,
                                     .metadata = pairs,

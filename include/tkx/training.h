@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tkx/training.h - one model being trained: its operations, in the order of the calls.
+ *
+ * The order of calls on one training client is the order in which the service carries
+ * them out; nobody has to wait in between.  So a loop calls forward_backward, then
+ * optim_step, and waits for both, or better for those of the step before.
+ */
+#ifndef TKX_TRAINING_H
+#define TKX_TRAINING_H
+
+#include <tkx/service.h>
+#include <tkx/types/forward_backward.h>
+#include <tkx/types/forward_backward_output.h>
+#include <tkx/types/model.h>
+#include <tkx/types/optimizer.h>
+#include <tkx/types/weights.h>
+
+TKX_BEGIN_DECLS
+
+typedef struct tkx_training tkx_training;
+
+/* Start from TKX_LORA_OPTIONS_INIT.  Everything is copied. */
+typedef struct tkx_lora_options {
+    size_t struct_size;
+    const char *base_model;
+    tkx_lora_config lora;
+    const tkx_pair *user_metadata;
+    size_t n_user_metadata;
+    const char *optimizer;                   /* family; NULL: adamw */
+    const tkx_json_member *optimizer_fields; /* such as "version" and "1" of dimuon */
+    size_t n_optimizer_fields;
+} tkx_lora_options;
+
+#define TKX_LORA_OPTIONS_INIT                                                            \
+    {                                                                                    \
+        .struct_size = sizeof(tkx_lora_options), .lora = TKX_LORA_CONFIG_INIT            \
+    }
+
+/**
+ * Make a new LoRA model.  The future's result: tkx_future_take_training().
+ *
+ * Thread:    any.
+ * Ownership: @p options is borrowed for the call; @p out is the caller's.
+ * Errors:    INVALID_ARGUMENT (no base model, or nothing to train), NO_MEMORY, CLOSED.
+ */
+TKX_API tkx_status tkx_service_create_lora(tkx_service *service,
+                                           const tkx_lora_options *options,
+                                           tkx_future **out, tkx_error **err);
+
+/* Start from TKX_CHECKPOINT_OPTIONS_INIT.  Everything is copied. */
+typedef struct tkx_checkpoint_options {
+    size_t struct_size;
+    const char *path;       /* tinker://RUN/weights/NAME */
+    int with_optimizer;     /* 1: Adam's moments too */
+    const char *base_model; /* instead of the recorded one; NULL: that */
+    const tkx_pair *user_metadata;
+    size_t n_user_metadata;
+    const char *weights_access_token; /* for a checkpoint of another account */
+} tkx_checkpoint_options;
+
+#define TKX_CHECKPOINT_OPTIONS_INIT                                                      \
+    {                                                                                    \
+        .struct_size = sizeof(tkx_checkpoint_options)                                    \
+    }
+
+/**
+ * Make a model from a saved one, in one request where the service can, else step by step.
+ * The future's result: tkx_future_take_training().  Thread: any.
+ */
+TKX_API tkx_status tkx_service_create_from_checkpoint(
+    tkx_service *service, const tkx_checkpoint_options *options, tkx_future **out,
+    tkx_error **err);
+
+/**
+ * Move the client out of a completed future.
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's, tkx_training_free().  Works once.
+ * Errors:    whatever the operation failed with; INVALID_STATE if pending or taken.
+ */
+TKX_API tkx_status tkx_future_take_training(tkx_future *future, tkx_training **out,
+                                            tkx_error **err);
+
+/** Let go of the client; what was called goes on.  Thread: any.  Accepts NULL. */
+TKX_API void tkx_training_free(tkx_training *training);
+
+/** The model's id.  Borrowed from @p training.  Thread: any. */
+TKX_API const char *tkx_training_model_id(const tkx_training *training);
+
+/** What the service said about the model when it was made; NULL when it said nothing.
+    Borrowed from @p training.  Thread: any. */
+TKX_API const tkx_model_info *tkx_training_info(const tkx_training *training);
+
+/* Start from TKX_FORWARD_OPTIONS_INIT. */
+typedef struct tkx_forward_options {
+    size_t struct_size;
+    const tkx_loss_setting *settings; /* of the loss */
+    size_t n_settings;
+    /* Told, once, on the loop thread: the datums are not needed any more.  NULL: wait for
+       the future instead, which is later. */
+    void (*on_released)(void *user_data);
+    void *user_data;
+} tkx_forward_options;
+
+#define TKX_FORWARD_OPTIONS_INIT                                                         \
+    {                                                                                    \
+        .struct_size = sizeof(tkx_forward_options)                                       \
+    }
+
+/**
+ * Compute the loss of some datums and add its gradients to those of the model.  Large
+ * calls go out in several requests; the results come back as one.  The future's result:
+ * tkx_future_take_forward_backward().
+ *
+ * Thread:    any.
+ * Ownership: @p data, all it points to, the loss name and @p options' settings are
+ *            borrowed until the future has completed.  After a cancel or a close that is
+ *            not enough: wait for on_released, or free the client and the context first.
+ *            @p out is the caller's.
+ * Shapes:    data[n_data]; output i of the result belongs to datum i.
+ * Errors:    of the call: INVALID_ARGUMENT for no data or data that cannot be encoded (no
+ *            number was used up), NO_MEMORY, CLOSED.  Of the future, besides those of the
+ *            service: CLIENT_BROKEN after an earlier submit was lost.
+ */
+TKX_API tkx_status tkx_training_forward_backward(tkx_training *training,
+                                                 const tkx_datum *data, size_t n_data,
+                                                 const char *loss_fn,
+                                                 const tkx_forward_options *options,
+                                                 tkx_future **out, tkx_error **err);
+
+/** The same without gradients. */
+TKX_API tkx_status tkx_training_forward(tkx_training *training, const tkx_datum *data,
+                                        size_t n_data, const char *loss_fn,
+                                        const tkx_forward_options *options,
+                                        tkx_future **out, tkx_error **err);
+
+/**
+ * Move the outputs out of a completed future.
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's, tkx_forward_backward_output_free().  Works once.
+ * Errors:    whatever the operation failed with; INVALID_STATE if pending or taken.
+ */
+TKX_API tkx_status tkx_future_take_forward_backward(tkx_future *future,
+                                                    tkx_forward_backward_output **out,
+                                                    tkx_error **err);
+
+/**
+ * One step of the optimizer with the gradients gathered so far.  The future's result:
+ * tkx_future_take_optim_step().
+ *
+ * Thread:    any.
+ * Ownership: @p params is borrowed for the call (NULL: defaults).
+ */
+TKX_API tkx_status tkx_training_optim_step(tkx_training *training,
+                                           const tkx_adam_params *params,
+                                           tkx_future **out, tkx_error **err);
+
+/** The same for a model of the dimuon family. */
+TKX_API tkx_status tkx_training_optim_step_dimuon(tkx_training *training,
+                                                  const tkx_dimuon_params *params,
+                                                  tkx_future **out, tkx_error **err);
+
+/** Ownership: @p out is the caller's, tkx_optim_step_result_free().  Thread: any. */
+TKX_API tkx_status tkx_future_take_optim_step(tkx_future *future,
+                                              tkx_optim_step_result **out,
+                                              tkx_error **err);
+
+/* Start from TKX_SAVE_OPTIONS_INIT.  Everything is copied. */
+typedef struct tkx_save_options {
+    size_t struct_size;
+    int64_t ttl_seconds; /* 0: never expires */
+    int overwrite;       /* 1: replace a checkpoint of that name (training state only) */
+    const tkx_pair *user_metadata;
+    size_t n_user_metadata;
+} tkx_save_options;
+
+#define TKX_SAVE_OPTIONS_INIT                                                            \
+    {                                                                                    \
+        .struct_size = sizeof(tkx_save_options)                                          \
+    }
+
+/**
+ * Save weights and optimizer state under a name.  The future's result:
+ * tkx_future_take_save_weights().  Thread: any.  @p options may be NULL.
+ */
+TKX_API tkx_status tkx_training_save_state(tkx_training *training, const char *name,
+                                           const tkx_save_options *options,
+                                           tkx_future **out, tkx_error **err);
+
+/** Save the weights for sampling, under a name.  Result as above. */
+TKX_API tkx_status tkx_training_save_weights_for_sampler(tkx_training *training,
+                                                         const char *name,
+                                                         const tkx_save_options *options,
+                                                         tkx_future **out,
+                                                         tkx_error **err);
+
+/** Ownership: @p out is the caller's, tkx_save_weights_result_free().  Thread: any. */
+TKX_API tkx_status tkx_future_take_save_weights(tkx_future *future,
+                                                tkx_save_weights_result **out,
+                                                tkx_error **err);
+
+/**
+ * Publish the weights as they are at this place in the order of calls, without a name,
+ * and make a sampling client of them.  The future's result: tkx_future_take_sampling().
+ *
+ * Thread:    any.
+ * Units:     @p is_inflight 0: the client keeps these weights; 1: a later such save moves
+ *            it on to newer ones.
+ */
+TKX_API tkx_status tkx_training_save_weights_and_get_sampling_client(
+    tkx_training *training, int is_inflight, tkx_future **out, tkx_error **err);
+
+/**
+ * Load a saved state into this model.  Most services allow it only as the first
+ * operation. The future's result: tkx_future_take_load_weights().
+ *
+ * Thread:    any.
+ * Units:     @p with_optimizer 1: Adam's moments too, else they start fresh.
+ * Ownership: @p path and @p weights_access_token (NULL: none) are copied.
+ */
+TKX_API tkx_status tkx_training_load_state(tkx_training *training, const char *path,
+                                           int with_optimizer,
+                                           const char *weights_access_token,
+                                           tkx_future **out, tkx_error **err);
+
+/** Ownership: @p out is the caller's, tkx_load_weights_result_free().  Thread: any. */
+TKX_API tkx_status tkx_future_take_load_weights(tkx_future *future,
+                                                tkx_load_weights_result **out,
+                                                tkx_error **err);
+
+/** Ask the service about the model.  Result: tkx_future_take_model_info().  Thread: any.
+ */
+TKX_API tkx_status tkx_training_get_info(tkx_training *training, tkx_future **out,
+                                         tkx_error **err);
+
+/** Ownership: @p out is the caller's, tkx_model_info_free().  Thread: any. */
+TKX_API tkx_status tkx_future_take_model_info(tkx_future *future, tkx_model_info **out,
+                                              tkx_error **err);
+
+TKX_END_DECLS
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/exchange.h - a call whose answer is its result: get_info, create_sampling_session
+ * and the REST routes.  Loop thread only.
+ */
+#ifndef TKX_API_EXCHANGE_H
+#define TKX_API_EXCHANGE_H
+
+#include "api/call.h"
+#include "api/poll.h"
+#include "base/buf.h"
+
+typedef struct tkx__exchange_call {
+    tkx__call_spec call; /* body is set by the exchange; route is copied */
+    tkx__buf *body;      /* taken; NULL: none */
+    void *(*decode)(const tkx__payload *payload, void *arg, tkx_error **err);
+    void (*free_result)(void *result);
+} tkx__exchange_call;
+
+/* The end, told once.  Both are the receiver's; also when the site closes. */
+typedef void tkx__answer_fn(void *arg, void *result, tkx_error *error);
+
+typedef struct tkx__exchange tkx__exchange;
+
+/* The body is taken in any case. */
+tkx_status tkx__exchange_start(tkx__site *site, const tkx__exchange_call *spec,
+                               tkx__answer_fn *fn, void *arg, tkx__exchange **out,
+                               tkx_error **err);
+/* fn will not run.  Accepts NULL. */
+void tkx__exchange_cancel(tkx__exchange *exchange);
+
+#endif

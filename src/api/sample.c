@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sample.c - one sample from its submission to its result.
+ *
+ *     NEW -> SLOT -> GATE -> [PUSHED] -> SENDING -> WAITING --result--> (gone)
+ *                     ^          ^__429, 402__|        |
+ *                     +------------ RETRY <------------+   410, 5xx, no link
+ *
+ * Each pass through RETRY is a new submission under a new number; a 429 is not a failure
+ * but a request to come later with the same body.  The slot is kept all the way, the
+ * dispatch limits only until the promise is known.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/backoff.h"
+#include "api/cancel_queue.h"
+#include "api/sampler_impl.h"
+#include "api/scan.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "types/sample.h"
+#include "types/sample_response.h"
+
+#define MAX_BODY ((size_t)1 << 30)
+#define SEQ_KEY ",\"seq_id\":"
+#define NUMBER_ROOM 24
+
+static void send_now(tkx__sample *s);
+
+/* --- making one ----------------------------------------------------------------------
+ */
+
+static int64_t prompt_length(const tkx_model_input *prompt)
+{
+    size_t n = 0;
+    return tkx_model_input_length(prompt, &n, NULL) == TKX_OK ? (int64_t)n : -1;
+}
+
+tkx_status tkx__sample_new(const char *sampling_session_id,
+                           const tkx_sample_request *request, tkx__sample **out,
+                           tkx_error **err)
+{
+    tkx_sample_request copy = *request;
+    tkx__sample *s = NULL;
+    tkx__buf buf;
+
+    copy.sampling_session_id = sampling_session_id;
+    copy.seq_id = -1; /* written for each attempt */
+    tkx__buf_init(&buf, MAX_BODY);
+    tkx_status st = tkx__sample_request_encode_json(&copy, &buf, err);
+    if (st != TKX_OK)
+        goto done;
+    s = tkx__malloc(sizeof *s + buf.size + sizeof SEQ_KEY + NUMBER_ROOM);
+    if (!s) {
+        st = tkx__fail_memory(err);
+        goto done;
+    }
+    memset(s, 0, sizeof *s);
+    s->head_size = buf.size - 1; /* without the closing brace */
+    memcpy(s->text, buf.data, s->head_size);
+    memcpy(s->text + s->head_size, SEQ_KEY, sizeof SEQ_KEY - 1);
+    s->head_size += sizeof SEQ_KEY - 1;
+    s->estimate = (int64_t)tkx__model_input_sample_bytes(&request->prompt);
+    s->extras = (tkx__sample_extras){
+        .n_prompt = request->prompt_logprobs ? prompt_length(&request->prompt) : -1,
+        .prompt_alt_tokens_k = request->prompt_alt_tokens_k,
+        .prompt_logprobs_last_n = request->prompt_logprobs_last_n,
+        .prompt_logprobs = request->prompt_logprobs,
+        .has_targets = request->target_prompt_logprobs != NULL,
+    };
+    *out = s;
+done:
+    tkx__buf_clear(&buf);
+    return st;
+}
+
+/* --- ends ----------------------------------------------------------------------------
+ */
+
+static void forget_handle(tkx__sample *s)
+{
+    tkx__free(s->handle);
+    tkx__free(s->request_id);
+    s->handle = s->request_id = NULL;
+}
+
+void tkx__sample_drop(tkx__sample *s)
+{
+    if (!s)
+        return;
+    forget_handle(s);
+    tkx__free(s);
+}
+
+/* Let go of everything outside; afterwards only memory is left. */
+static void detach(tkx__sample *s, bool has_succeeded)
+{
+    tkx__sampler *p = s->sampler;
+    const tkx__io *io = &p->site->io;
+
+    tkx__call_cancel(s->call);
+    tkx__poll_cancel(s->poll);
+    s->call = NULL;
+    s->poll = NULL;
+    if (s->timer)
+        io->ops->timer_free(io->ctx, s->timer);
+    if (s->deadline)
+        io->ops->timer_free(io->ctx, s->deadline);
+    s->timer = s->deadline = NULL;
+    if (s->is_awaited)
+        tkx__completions_forget(p->completions, s);
+    if (s->is_probe)
+        tkx__completions_probed(p->completions);
+    tkx__op_unregister(p->site, &s->base);
+    tkx__dispatch_leave(p->dispatch, &s->gate);
+    tkx__sampler_leave(p, s, has_succeeded);
+}
+
+static void settle(tkx__sample *s, tkx_sample_response *response, tkx_error *error)
+{
+    tkx__sample_fn *fn = s->fn;
+    void *arg = s->arg;
+
+    detach(s, response != NULL);
+    tkx__sample_drop(s);
+    fn(arg, response, error);
+}
+
+void tkx__sample_fail(tkx__sample *s, tkx_error *error)
+{
+    settle(s, NULL, error);
+}
+
+void tkx__sample_cancel(tkx__sample *s)
+{
+    tkx__site *site = s->sampler->site;
+
+    if (s->request_id && site->dynamic.sample_cancel_enabled && !site->is_closed)
+        tkx__cancel_future(site, s->request_id);
+    detach(s, false);
+    tkx__sample_drop(s);
+}
+
+static void abort_sample(tkx__op *base)
+{
+    tkx__sample *s = (tkx__sample *)base;
+    tkx_error *error = NULL;
+
+    tkx__fail(&error, TKX_ERR_CLOSED,
+              "sample: the client was closed before its result came");
+    settle(s, NULL, error);
+}
+
+/* --- trying again --------------------------------------------------------------------
+ */
+
+static void tell(tkx__sample *s, tkx__poll_event_kind kind, int http_status)
+{
+    const tkx__poll_event event = {.kind = kind, .http_status = http_status};
+
+    if (s->hooks && s->hooks->on_event)
+        s->hooks->on_event(s->arg, &event);
+}
+
+static void on_timer(void *arg)
+{
+    tkx__sample *s = arg;
+
+    if (s->state == TKX__SAMPLE_RETRY)
+        tkx__sample_go(s);
+    else
+        send_now(s);
+}
+
+static void wait_for(tkx__sample *s, tkx__sample_state state, int64_t delay_ms)
+{
+    const tkx__io *io = &s->sampler->site->io;
+    tkx_error *error = NULL;
+
+    s->state = (uint8_t)state;
+    if (!s->timer)
+        s->timer = io->ops->timer_new(io->ctx, on_timer, s);
+    if (s->timer) {
+        io->ops->timer_arm(io->ctx, s->timer, delay_ms);
+        return;
+    }
+    tkx__fail_memory(&error);
+    settle(s, NULL, error);
+}
+
+/* May the whole request be submitted once more? */
+static bool is_retryable(const tkx_error *error)
+{
+    switch (tkx_error_status(error)) {
+    case TKX_ERR_TIMEOUT:
+    case TKX_ERR_CONNECTION:
+    case TKX_ERR_PROMISE_GONE:
+        return true;
+    case TKX_ERR_HTTP: /* a promise that nobody knows (404) is as gone as a 410 */
+        return tkx__status_is_retryable(tkx_error_http_status(error)) ||
+               (tkx_error_http_status(error) == 404 && tkx_error_request_id(error));
+    case TKX_ERR_REQUEST_FAILED:
+        return false;
+    default:
+        return tkx__status_is_retryable(tkx_error_http_status(error));
+    }
+}
+
+static void attempt_failed(tkx__sample *s, tkx_error *error)
+{
+    const tkx__retry_settings *settings = &s->sampler->settings;
+    int http = tkx_error_http_status(error);
+
+    if (!s->retries || !is_retryable(error)) {
+        settle(s, NULL, error);
+        return;
+    }
+    tkx_error_free(error);
+    forget_handle(s);
+    tkx__dispatch_leave(s->sampler->dispatch, &s->gate);
+    tell(s, TKX__POLL_BACKOFF, http);
+    wait_for(s, TKX__SAMPLE_RETRY,
+             tkx__backoff_sample_ms(s->n_attempts, settings->delay_base_ms,
+                                    settings->delay_max_ms, settings->jitter,
+                                    tkx__site_uniform(s->sampler->site)));
+}
+
+/* --- the result ----------------------------------------------------------------------
+ */
+
+static void *decode(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_sample_response *response = NULL;
+
+    (void)arg;
+    if (payload->is_protobuf)
+        tkx__sample_response_decode_proto(payload->bytes, payload->size, &response, err);
+    else
+        tkx__sample_response_decode_json(payload->bytes, payload->size, &response, err);
+    return response;
+}
+
+static void free_response(void *response)
+{
+    tkx_sample_response_free(response);
+}
+
+static void wait_for_result(tkx__sample *s);
+
+/* True: it was only a probe, and the sample is alive. */
+static bool goes_on_waiting(tkx__sample *s, const tkx_error *error)
+{
+    if (!s->is_probe)
+        return false;
+    s->is_probe = false;
+    tkx__completions_probed(s->sampler->completions);
+    return error && tkx_error_status(error) == TKX_ERR_TIMEOUT;
+}
+
+static void on_result(void *arg, void *result, tkx_error *error)
+{
+    tkx__sample *s = arg;
+    tkx_sample_response *response = result;
+
+    s->poll = NULL;
+    if (goes_on_waiting(s, error)) {
+        tkx_error_free(error);
+        wait_for_result(s);
+        return;
+    }
+    if (s->sampler->completions &&
+        (response || tkx_error_status(error) == TKX_ERR_REQUEST_FAILED))
+        tkx__completions_retrieved(s->sampler->completions, s->request_id);
+    if (response && tkx__sample_finish_response(s, response, &error) != TKX_OK) {
+        tkx_sample_response_free(response);
+        settle(s, NULL, error);
+    } else if (response) {
+        settle(s, response, NULL);
+    } else {
+        attempt_failed(s, error);
+    }
+}
+
+static void on_poll_event(void *arg, const tkx__poll_event *event)
+{
+    tkx__sample *s = arg;
+
+    if (s->hooks && s->hooks->on_event)
+        s->hooks->on_event(s->arg, event);
+}
+
+static void poll_for(tkx__sample *s, int64_t bytes, int64_t deadline_ms)
+{
+    tkx_error *error = NULL;
+    const tkx__poll_spec spec = {
+        .what = "sample",
+        .request_id = s->request_id,
+        .request_type = "Sample",
+        .sdk_method = s->sdk_method,
+        .wants_protobuf = true,
+        .no_metadata_first = bytes > 0,
+        .announced_bytes = bytes,
+        .deadline_ms = deadline_ms,
+        .seq_id = s->seq_id,
+        .roundtrip_us = s->sent_ms * 1000,
+        .decode = decode,
+        .free_result = free_response,
+        .on_event = on_poll_event,
+    };
+
+    if (tkx__poll_start(s->sampler->site, &spec, on_result, s, &s->poll, &error) !=
+        TKX_OK)
+        settle(s, NULL, error);
+}
+
+void tkx__sample_fetch(tkx__sample *s, int64_t bytes)
+{
+    poll_for(s, bytes, 0);
+}
+
+void tkx__sample_probe(tkx__sample *s)
+{
+    tkx__site *site = s->sampler->site;
+
+    s->is_probe = true;
+    poll_for(s, 0, tkx__site_now(site) + site->poll_timeout_ms);
+}
+
+static void wait_for_result(tkx__sample *s)
+{
+    s->state = TKX__SAMPLE_WAITING;
+    if (s->sampler->completions && tkx__completions_await(s->sampler->completions, s))
+        return;
+    tkx__sample_fetch(s, 0);
+}
+
+/* --- the submission ------------------------------------------------------------------
+ */
+
+static bool take_handle(tkx__sample *s, tkx__reply *reply, tkx_error **err)
+{
+    static const char *const key[] = {"request_id"};
+    tkx__span id;
+
+    tkx__scan_pick(reply->body, reply->body_size, key, 1, &id);
+    s->request_id = tkx__span_dup(id);
+    if (!s->request_id) {
+        tkx__fail(err, TKX_ERR_PROTOCOL,
+                  "sample: the service answered HTTP %d without a request_id",
+                  reply->http_status);
+        return false;
+    }
+    s->handle = reply->body; /* it may name the sequences */
+    s->handle_size = reply->body_size;
+    reply->body = NULL;
+    return true;
+}
+
+static void push_back(tkx__sample *s, int http_status)
+{
+    tkx__dispatch_push_back(s->sampler->dispatch, s->estimate);
+    tell(s, http_status == 402 ? TKX__POLL_PAUSED : TKX__POLL_BACKOFF, http_status);
+    send_now(s);
+}
+
+static void on_submitted(void *arg, tkx__outcome *outcome)
+{
+    tkx__sample *s = arg;
+    tkx_error *error = outcome->error;
+
+    s->call = NULL;
+    s->sent_ms = outcome->elapsed_ms; /* from here on: how long the submit took */
+    if (error) {
+        attempt_failed(s, error);
+    } else if (outcome->reply->http_status >= 300) {
+        push_back(s, outcome->reply->http_status);
+    } else if (!take_handle(s, outcome->reply, &error)) {
+        settle(s, NULL, error);
+    } else {
+        tkx__dispatch_leave(s->sampler->dispatch, &s->gate);
+        wait_for_result(s);
+    }
+}
+
+/* Inside the limits: send, unless the service wants all samplers to wait. */
+static void send_now(tkx__sample *s)
+{
+    tkx_error *error = NULL;
+    int64_t delay = tkx__dispatch_delay_ms(s->sampler->dispatch);
+
+    if (delay > 0) {
+        wait_for(s, TKX__SAMPLE_PUSHED, delay);
+        return;
+    }
+    const tkx__call_spec spec = {
+        .what = "sample",
+        .route = "asample",
+        .lane = TKX__LANE_SAMPLE,
+        .body = &s->body,
+        .sdk_method = s->sdk_method,
+        .seq_id = s->seq_id,
+        .is_outer = true,
+        .passes_pushback = true,
+    };
+    s->state = TKX__SAMPLE_SENDING;
+    if (s->hooks && s->hooks->on_sending)
+        s->hooks->on_sending(s->arg, s->body.size_bytes);
+    if (tkx__call_start(s->sampler->site, &spec, on_submitted, s, &s->call, &error) !=
+        TKX_OK)
+        settle(s, NULL, error);
+}
+
+static void on_admitted(void *arg)
+{
+    send_now(arg);
+}
+
+void tkx__sample_go(tkx__sample *s)
+{
+    char *number = s->text + s->head_size;
+
+    s->n_attempts++;
+    s->seq_id = s->sampler->next_seq++;
+    s->body.bytes = s->text;
+    s->body.size_bytes =
+        s->head_size + (size_t)snprintf(number, NUMBER_ROOM, "%" PRId64 "}", s->seq_id);
+    s->state = TKX__SAMPLE_GATE;
+    if (tkx__dispatch_enter(s->sampler->dispatch, &s->gate, s->estimate, on_admitted, s))
+        send_now(s);
+}
+
+static void on_deadline(void *arg)
+{
+    tkx__sample *s = arg;
+    tkx_error *error = NULL;
+
+    tkx__fail(&error, TKX_ERR_TIMEOUT, "sample: the deadline passed after %u attempt%s",
+              s->n_attempts, s->n_attempts == 1 ? "" : "s");
+    settle(s, NULL, error);
+}
+
+/* False: it could not be armed, and the sample has failed. */
+static bool arm_deadline(tkx__sample *s, int64_t deadline_ms)
+{
+    const tkx__io *io = &s->sampler->site->io;
+    int64_t left = deadline_ms - tkx__site_now(s->sampler->site);
+    tkx_error *error = NULL;
+
+    if (!deadline_ms)
+        return true;
+    s->deadline = io->ops->timer_new(io->ctx, on_deadline, s);
+    if (!s->deadline) {
+        tkx__fail_memory(&error);
+        settle(s, NULL, error);
+        return false;
+    }
+    io->ops->timer_arm(io->ctx, s->deadline, left > 0 ? left : 0);
+    return true;
+}
+
+void tkx__sampler_submit(tkx__sampler *p, tkx__sample *s, const tkx__sample_start *start,
+                         tkx__sample_fn *fn, void *arg)
+{
+    s->sampler = p;
+    s->fn = fn;
+    s->arg = arg;
+    s->hooks = start->hooks;
+    s->sdk_method = start->sdk_method;
+    s->retries = start->always_retries ||
+                 (!p->settings.is_off && !p->site->config.sample_no_retries);
+    if (p->site->is_closed) {
+        abort_sample(&s->base);
+        return;
+    }
+    tkx__op_register(p->site, &s->base, abort_sample);
+    if (arm_deadline(s, start->deadline_ms) && tkx__sampler_enter(p, s))
+        tkx__sample_go(s);
+}

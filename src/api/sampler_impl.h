@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api/sampler_impl.h - the inside of samplers and samples, for sampler.c, sample.c and
+ * completions.c.
+ *
+ * A waiting sample is what there are thousands of, so its struct holds only what it needs
+ * while it waits; transfers and timers come and go.
+ */
+#ifndef TKX_API_SAMPLER_IMPL_H
+#define TKX_API_SAMPLER_IMPL_H
+
+#include "api/call.h"
+#include "api/sampler.h"
+
+typedef enum tkx__sample_state {
+    TKX__SAMPLE_NEW = 0,
+    TKX__SAMPLE_SLOT,   /* waits for one of the sampler's slots */
+    TKX__SAMPLE_GATE,   /* waits for the dispatch limits */
+    TKX__SAMPLE_PUSHED, /* inside, the service asked to wait */
+    TKX__SAMPLE_SENDING,
+    TKX__SAMPLE_WAITING, /* the service has it */
+    TKX__SAMPLE_RETRY,   /* waits before a new submission */
+} tkx__sample_state;
+
+struct tkx__completions;
+
+/* What the answer is checked against. */
+typedef struct tkx__sample_extras {
+    int64_t n_prompt;
+    int64_t prompt_alt_tokens_k;
+    int64_t prompt_logprobs_last_n;
+    bool prompt_logprobs;
+    bool has_targets;
+} tkx__sample_extras;
+
+struct tkx__sample {
+    tkx__op base;
+    tkx__sampler *sampler;
+    tkx__sample_fn *fn;
+    void *arg;
+    const tkx__sample_hooks *hooks;
+    const char *sdk_method;
+    tkx__sample *next, *prev; /* in the sampler's queue, or among the open ones */
+    tkx__sample *hash_next;   /* among those whose completion is awaited */
+    tkx__dispatch_wait gate;
+    tkx__call *call;
+    tkx__poll *poll;
+    tkx__timer *timer;    /* back-offs */
+    tkx__timer *deadline; /* only with one */
+    int64_t estimate;
+    int64_t seq_id;
+    int64_t sent_ms;    /* how long the submit took */
+    int64_t awaited_ms; /* since when its completion is awaited, or was probed */
+    char *handle;       /* the submit's answer, kept for the ids in it */
+    size_t handle_size;
+    char *request_id;
+    uint8_t state;
+    bool retries;
+    bool has_slot;
+    bool is_awaited; /* in the completions' table */
+    bool is_probe;   /* its poll only asks whether it is still there */
+    unsigned n_attempts;
+    tkx__sample_extras extras;
+    tkx__body body;
+    size_t head_size; /* of the body, before the number */
+    char text[];      /* JSON, up to ,"seq_id": and room for a number */
+};
+
+typedef struct tkx__sample_list {
+    tkx__sample *head, *tail;
+} tkx__sample_list;
+
+struct tkx__sampler {
+    tkx__site *site;
+    tkx__dispatch *dispatch;
+    tkx__retry_settings settings;
+    char *id;
+    int64_t next_seq;
+    int64_t max_open;
+    int64_t n_open; /* hold a slot */
+    tkx__sample_list waiting, open;
+    int64_t progress_ms; /* when something succeeded, or the first entered */
+    tkx__timer *stuck;
+    bool is_stuck_armed;
+    struct tkx__completions *completions; /* NULL: one long poll for each sample */
+};
+
+void tkx__sample_list_add(tkx__sample_list *list, tkx__sample *sample);
+void tkx__sample_list_remove(tkx__sample_list *list, tkx__sample *sample);
+
+/* The sampler's slots. */
+bool tkx__sampler_enter(tkx__sampler *sampler, tkx__sample *sample);
+void tkx__sampler_leave(tkx__sampler *sampler, tkx__sample *sample, bool has_succeeded);
+
+/* sample.c: what the others may do to a sample. */
+void tkx__sample_go(tkx__sample *sample);                     /* it has a slot */
+void tkx__sample_fail(tkx__sample *sample, tkx_error *error); /* for good; takes error */
+/* Ask for its result; bytes: its size if that has been announced, else 0. */
+void tkx__sample_fetch(tkx__sample *sample, int64_t bytes);
+/* Ask, once, whether the service still knows it. */
+void tkx__sample_probe(tkx__sample *sample);
+/* Ids and checks; PROTOCOL when the service ignored what it was asked for. */
+tkx_status tkx__sample_finish_response(tkx__sample *sample, tkx_sample_response *response,
+                                       tkx_error **err);
+
+/* completions.c: one long poll for all samples of a sampler. */
+struct tkx__completions *tkx__completions_new(tkx__sampler *sampler);
+void tkx__completions_free(struct tkx__completions *completions); /* accepts NULL */
+bool tkx__completions_await(struct tkx__completions *completions, tkx__sample *sample);
+void tkx__completions_forget(struct tkx__completions *completions, tkx__sample *sample);
+/* A probe has ended, one way or the other. */
+void tkx__completions_probed(struct tkx__completions *completions);
+/* Its result, or its error, has been read: the service may delete it. */
+void tkx__completions_retrieved(struct tkx__completions *completions,
+                                const char *request_id);
+
+#endif

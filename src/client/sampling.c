@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sampling.c - the life of a sampling client, and making one.
+ */
+#include "client/sampling.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "base/str.h"
+#include "types/session.h"
+
+#define MAX_BODY ((size_t)1 << 20)
+
+static void free_sampling(void *arg)
+{
+    tkx_sampling *s = arg;
+    tkx_service *service = s->service;
+
+    tkx__sampler_free(s->sampler);
+    tkx__free(s->id);
+    tkx__free(s);
+    tkx__service_unref(service);
+}
+
+tkx_sampling *tkx__sampling_ref(tkx_sampling *s)
+{
+    atomic_fetch_add_explicit(&s->n_refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void tkx_sampling_free(tkx_sampling *s)
+{
+    if (s && atomic_fetch_sub_explicit(&s->n_refs, 1, memory_order_acq_rel) == 1)
+        tkx__service_dispose(s->service, free_sampling, s);
+}
+
+static void free_result(void *result)
+{
+    tkx_sampling_free(result);
+}
+
+const tkx__result_type tkx__result_sampling = {"sampling client", free_result};
+
+tkx_sampling *tkx__sampling_new(tkx_service *service, const char *sampling_session_id,
+                                const tkx__retry_settings *settings,
+                                bool records_stability_info)
+{
+    tkx_sampling *s = tkx__calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    atomic_init(&s->n_refs, 1);
+    s->service = tkx__service_ref(service);
+    s->records_stability_info = records_stability_info;
+    s->id = tkx__strdup(sampling_session_id);
+    s->sampler = tkx__sampler_new(service->site, service->loop.dispatch,
+                                  sampling_session_id, 0, settings);
+    if (s->id && s->sampler)
+        return s;
+    free_sampling(s);
+    return NULL;
+}
+
+tkx_status tkx_future_take_sampling(tkx_future *future, tkx_sampling **out,
+                                    tkx_error **err)
+{
+    void *result;
+    tkx_status st = tkx__future_take(future, &tkx__result_sampling, &result, err);
+
+    if (st == TKX_OK)
+        *out = result;
+    return st;
+}
+
+const char *tkx_sampling_id(const tkx_sampling *sampling)
+{
+    return sampling->id;
+}
+
+/* --- making one ----------------------------------------------------------------------
+ */
+
+typedef struct creation {
+    tkx__task task;
+    tkx__arena arena;
+    const char *base_model;
+    const char *model_path;
+    tkx__retry_settings settings;
+    bool records_stability_info;
+} creation;
+
+static void *decode(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_create_sampling_session_result *result = NULL;
+
+    (void)arg;
+    tkx__create_sampling_session_result_decode_json(payload->bytes, payload->size,
+                                                    &result, err);
+    return result;
+}
+
+static void free_answer(void *result)
+{
+    tkx_create_sampling_session_result_free(result);
+}
+
+static void on_answer(void *arg, void *answer, tkx_error *error)
+{
+    creation *c = arg;
+    tkx_create_sampling_session_result *result = answer;
+    tkx_sampling *sampling = NULL;
+
+    c->task.exchange = NULL;
+    if (!error) {
+        sampling = tkx__sampling_new(c->task.service, result->sampling_session_id,
+                                     &c->settings, c->records_stability_info);
+        if (!sampling)
+            tkx__fail_memory(&error);
+    }
+    tkx_create_sampling_session_result_free(result);
+    if (sampling)
+        tkx__task_succeed(&c->task, sampling);
+    else
+        tkx__task_fail(&c->task, error);
+}
+
+static tkx_status start(tkx__task *task, tkx_error **err)
+{
+    creation *c = (creation *)task;
+    tkx__session *session = task->service->loop.session;
+    const tkx_create_sampling_session_request request = {
+        .session_id = tkx__session_id(session),
+        .sampling_session_seq_id = tkx__session_next_sampler(session),
+        .base_model = c->base_model,
+        .model_path = c->model_path,
+    };
+    tkx__buf body;
+
+    tkx__buf_init(&body, MAX_BODY);
+    tkx_status st =
+        tkx__create_sampling_session_request_encode_json(&request, &body, err);
+    if (st != TKX_OK) {
+        tkx__buf_clear(&body);
+        return st;
+    }
+    const tkx__exchange_call spec = {
+        .call = {.what = "create_sampling_session",
+                 .route = "create_sampling_session",
+                 .lane = TKX__LANE_SESSION,
+                 .sdk_method = "ServiceClient.create_sampling_client",
+                 .seq_id = -1,
+                 .max_retries = TKX__INNER_RETRIES},
+        .body = &body,
+        .decode = decode,
+        .free_result = free_answer,
+    };
+    return tkx__exchange_start(task->service->site, &spec, on_answer, task,
+                               &task->exchange, err);
+}
+
+static void clear(tkx__task *task)
+{
+    tkx__arena_clear(&((creation *)task)->arena);
+}
+
+static const tkx__task_kind kind = {
+    .result = &tkx__result_sampling, .start = start, .clear = clear};
+
+/* tinker://, and the scheme of a self-hosted server of the same kind. */
+static bool is_model_path(const char *path)
+{
+    return tkx__starts_with(path, "tinker://") || tkx__starts_with(path, "twinkle://");
+}
+
+static bool keep(creation *c, const char **to, const char *text)
+{
+    *to = text ? tkx__arena_strndup(&c->arena, text, strlen(text)) : NULL;
+    return !text || *to;
+}
+
+tkx_status tkx_service_create_sampling(tkx_service *service,
+                                       const tkx_sampling_options *options,
+                                       tkx_future **out, tkx_error **err)
+{
+    tkx_sampling_options o = TKX_SAMPLING_OPTIONS_INIT;
+    tkx__task *task;
+
+    tkx_status st =
+        tkx__options_overlay(&o, sizeof o, options, "tkx_sampling_options", err);
+    if (st != TKX_OK)
+        return st;
+    if (!o.base_model && !o.model_path)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "a sampling client needs a base model or a model path");
+    if (o.model_path && !is_model_path(o.model_path))
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "model path \"%s\" does not begin with tinker://", o.model_path);
+    st = tkx__task_new(service, &kind, sizeof(creation), &task, out, err);
+    if (st != TKX_OK)
+        return st;
+    creation *c = (creation *)task;
+    tkx__arena_init(&c->arena, 256, MAX_BODY);
+    c->settings = (tkx__retry_settings){.is_off = o.is_retry_off != 0,
+                                        .max_open = o.max_open,
+                                        .progress_timeout_ms = o.progress_timeout_ms,
+                                        .jitter = 0.25};
+    c->records_stability_info = o.records_stability_info != 0;
+    if (keep(c, &c->base_model, o.base_model) && keep(c, &c->model_path, o.model_path))
+        return tkx__task_launch(task, out, err);
+    tkx__task_drop(task, out);
+    return tkx__fail_memory(err);
+}

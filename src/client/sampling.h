@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client/sampling.h - the inside of a sampling client, for sampling*.c and training. */
+#ifndef TKX_CLIENT_SAMPLING_H
+#define TKX_CLIENT_SAMPLING_H
+
+#include <tkx/sampling.h>
+
+#include "api/sampler.h"
+#include "client/task.h"
+
+struct tkx_sampling {
+    atomic_uint n_refs;
+    tkx_service *service;  /* counted */
+    tkx__sampler *sampler; /* loop thread */
+    char *id;
+    bool records_stability_info;
+};
+
+extern const tkx__result_type tkx__result_sampling;
+
+/* On the loop thread, for a session that is live.  NULL: out of memory. */
+tkx_sampling *tkx__sampling_new(tkx_service *service, const char *sampling_session_id,
+                                const tkx__retry_settings *settings,
+                                bool records_stability_info);
+tkx_sampling *tkx__sampling_ref(tkx_sampling *sampling);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * training_checkpoint.c - make a training client from a saved model.
+ *
+ *     load_weights by session (one request) ----------------------> get_info -> client
+ *        | 404, 422, a 400 about its fields: an older service
+ *        v
+ *     weights_info -> create_model -> get_info -> load_weights, seq_id 1 -> client
+ *
+ * Which way a service goes is remembered, once the older one has been seen to work.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "client/training_create.h"
+#include "types/weights.h"
+
+#define MAX_BODY ((size_t)1 << 20)
+
+static void *decode_load(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_load_weights_result *result = NULL;
+
+    (void)arg;
+    tkx__load_weights_result_decode_json(payload->bytes, payload->size, &result, err);
+    return result;
+}
+
+static void free_load(void *result)
+{
+    tkx_load_weights_result_free(result);
+}
+
+/* Send c->load, in turn where there are turns. */
+static tkx_status send_load(tkx__creation *c, tkx__operation_fn *fn, tkx__turns *turns,
+                            tkx_error **err)
+{
+    const tkx__operation_spec spec = {
+        .what = "load_weights",
+        .request_type = "LoadWeights",
+        .sdk_method = c->sdk_method,
+        .lane = TKX__LANE_TRAIN,
+        .n_parts = 1,
+        .encode = tkx__creation_encode,
+        .decode = decode_load,
+        .free_result = free_load,
+        .on_sending = tkx__task_on_sending,
+        .on_event = tkx__task_on_event,
+    };
+    tkx__buf buf;
+
+    c->route = "load_weights";
+    tkx__buf_init(&buf, MAX_BODY);
+    tkx_status st = tkx__load_weights_request_encode_json(&c->load, &buf, err);
+    if (st != TKX_OK) {
+        tkx__buf_clear(&buf);
+        return st;
+    }
+    tkx__seq_body_clear(&c->body);
+    st = tkx__seq_body_init(&c->body, &buf, err);
+    if (st != TKX_OK)
+        return st;
+    c->task.op = tkx__operation_new(c->task.service->site, &spec, fn, c);
+    if (!c->task.op)
+        return tkx__fail_memory(err);
+    tkx__operation_start(c->task.op, turns, c->first);
+    return TKX_OK;
+}
+
+/* --- the older way -------------------------------------------------------------------
+ */
+
+static void on_loaded(void *arg, void **results, size_t n, tkx_error *error)
+{
+    tkx__creation *c = arg;
+    tkx_training *training = c->training;
+
+    (void)n;
+    c->task.op = NULL;
+    if (error) {
+        tkx__task_fail(&c->task, error);
+        return;
+    }
+    tkx_load_weights_result_free(results[0]);
+    c->training = NULL;
+    tkx__task_succeed(&c->task, training);
+}
+
+static bool take_id(void *arg, uint64_t first)
+{
+    *(uint64_t *)arg = first;
+    return true;
+}
+
+/* The empty model exists: load into it, as its first operation. */
+static void load_into(tkx__creation *c, tkx_training *training)
+{
+    tkx_error *error = NULL;
+
+    c->training = training;
+    tkx__turns_reserve(&training->turns, 1, take_id, &c->first);
+    c->load.model_id = training->model_id;
+    c->load.seq_id = TKX__SEQ_LATER;
+    c->load.session_id = NULL;
+    c->load.model_seq_id = -1;
+    c->load.base_model = NULL;
+    c->load.user_metadata = (tkx_pair_list){NULL, 0};
+    if (send_load(c, on_loaded, &training->turns, &error) != TKX_OK)
+        tkx__task_fail(&c->task, error);
+}
+
+static void *decode_weights_info(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_weights_info *result = NULL;
+
+    (void)arg;
+    tkx__weights_info_decode_json(payload->bytes, payload->size, &result, err);
+    return result;
+}
+
+static void free_weights_info(void *result)
+{
+    tkx_weights_info_free(result);
+}
+
+/* A flag that is not said counts as true. */
+static void fill_request(tkx__creation *c, const tkx_weights_info *info, bool *failed)
+{
+    if (!c->request.base_model)
+        c->request.base_model = tkx__creation_keep(c, info->base_model, failed);
+    c->request.lora_config = (tkx_lora_config){
+        .rank = info->lora_rank,
+        .train_unembed = info->train_unembed != 0,
+        .train_mlp = info->train_mlp != 0,
+        .train_attn = info->train_attn != 0,
+    };
+}
+
+static void on_weights_info(void *arg, void *result, tkx_error *error)
+{
+    tkx__creation *c = arg;
+    tkx_weights_info *info = result;
+    bool failed = false;
+
+    c->task.exchange = NULL;
+    if (!error && (!info->is_lora || info->lora_rank < 1))
+        tkx__fail(
+            &error, TKX_ERR_UNSUPPORTED,
+            "%s is not a LoRA checkpoint with a known rank; no training client can be "
+            "made of it",
+            c->load.path);
+    if (!error) {
+        c->task.service->site->no_create_by_load = true; /* the fall-back was right */
+        fill_request(c, info, &failed);
+        c->then = load_into;
+        if (failed)
+            tkx__fail_memory(&error);
+        else
+            tkx__create_model(c, &error);
+    }
+    tkx_weights_info_free(info);
+    if (error)
+        tkx__task_fail(&c->task, error);
+}
+
+static tkx_status begin_older_way(tkx__creation *c, tkx_error **err)
+{
+    tkx__buf body;
+
+    tkx__buf_init(&body, MAX_BODY);
+    tkx_status st = tkx__weights_info_encode_json(c->load.path, &body, err);
+    if (st != TKX_OK) {
+        tkx__buf_clear(&body);
+        return st;
+    }
+    const tkx__exchange_call spec = {
+        .call = {.what = "weights_info",
+                 .route = "weights_info",
+                 .lane = TKX__LANE_REST,
+                 .sdk_method = c->sdk_method,
+                 .seq_id = -1,
+                 .max_retries = TKX__INNER_RETRIES,
+                 .is_outer = true},
+        .body = &body,
+        .decode = decode_weights_info,
+        .free_result = free_weights_info,
+    };
+    return tkx__exchange_start(c->task.service->site, &spec, on_weights_info, c,
+                               &c->task.exchange, err);
+}
+
+/* --- the newer way -------------------------------------------------------------------
+ */
+
+/* A refusal of the request's form, not of the checkpoint. */
+static bool is_unknown_form(const tkx_error *error)
+{
+    int http = tkx_error_http_status(error);
+    const char *text = tkx_error_message(error);
+
+    if (tkx_error_request_id(error))
+        return false; /* it was taken, and failed later */
+    return http == 404 || http == 422 ||
+           (http == 400 && (strstr(text, "model_id") || strstr(text, "seq_id")));
+}
+
+static void on_created(void *arg, void **results, size_t n, tkx_error *error)
+{
+    tkx__creation *c = arg;
+    char id[600];
+
+    (void)n;
+    c->task.op = NULL;
+    if (error && is_unknown_form(error)) {
+        tkx_error_free(error);
+        error = NULL;
+        if (begin_older_way(c, &error) == TKX_OK)
+            return;
+    }
+    if (error) {
+        tkx__task_fail(&c->task, error);
+        return;
+    }
+    tkx_load_weights_result *result = results[0];
+    snprintf(id, sizeof id, "%s:train:%lld", c->load.session_id,
+             (long long)c->load.model_seq_id);
+    tkx__creation_finish(c, result->model_id ? result->model_id : id);
+    tkx_load_weights_result_free(result);
+}
+
+static tkx_status start(tkx__task *task, tkx_error **err)
+{
+    tkx__creation *c = (tkx__creation *)task;
+    tkx__session *session = task->service->loop.session;
+
+    if (task->service->site->no_create_by_load)
+        return begin_older_way(c, err);
+    c->load.session_id = tkx__session_id(session);
+    c->load.model_seq_id = tkx__session_next_model(session);
+    c->load.seq_id = -1;
+    return send_load(c, on_created, NULL, err);
+}
+
+static const tkx__task_kind kind = {
+    .result = &tkx__result_training, .start = start, .clear = tkx__creation_clear};
+
+tkx_status tkx_service_create_from_checkpoint(tkx_service *service,
+                                              const tkx_checkpoint_options *options,
+                                              tkx_future **out, tkx_error **err)
+{
+    tkx_checkpoint_options o = TKX_CHECKPOINT_OPTIONS_INIT;
+    tkx__task *task;
+    bool failed = false;
+
+    tkx_status st =
+        tkx__options_overlay(&o, sizeof o, options, "tkx_checkpoint_options", err);
+    if (st != TKX_OK)
+        return st;
+    if (!o.path || !*o.path)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "create_from_checkpoint needs the path of a checkpoint");
+    st = tkx__task_new(service, &kind, sizeof(tkx__creation), &task, out, err);
+    if (st != TKX_OK)
+        return st;
+    tkx__creation *c = (tkx__creation *)task;
+    tkx__arena_init(&c->arena, 512, MAX_BODY);
+    c->sdk_method = o.with_optimizer
+                        ? "ServiceClient.create_training_client_from_state_with_optimizer"
+                        : "ServiceClient.create_training_client_from_state";
+    c->load.path = tkx__creation_keep(c, o.path, &failed);
+    c->load.optimizer = o.with_optimizer != 0;
+    c->load.base_model = tkx__creation_keep(c, o.base_model, &failed);
+    c->load.weights_access_token = tkx__creation_keep(c, o.weights_access_token, &failed);
+    c->load.user_metadata =
+        tkx__creation_keep_pairs(c, o.user_metadata, o.n_user_metadata, &failed);
+    c->request.base_model = c->load.base_model;
+    c->request.user_metadata = c->load.user_metadata;
+    if (!failed)
+        return tkx__task_launch(task, out, err);
+    tkx__task_drop(task, out);
+    return tkx__fail_memory(err);
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * training_create.c - make a training client: a new LoRA model, and what is known of it.
+ *
+ *     create_model (promise) -> get_info -> client
+ *
+ * A get_info that fails loses nothing: the model exists, so the client is handed out.
+ */
+#include "client/training_create.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "types/model.h"
+
+#define MAX_BODY ((size_t)16 << 20)
+
+/* --- get_info ------------------------------------------------------------------------
+ */
+
+static void *decode_info(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_model_info *info = NULL;
+
+    (void)arg;
+    tkx__model_info_decode_json(payload->bytes, payload->size, &info, err);
+    return info;
+}
+
+static void free_info(void *result)
+{
+    tkx_model_info_free(result);
+}
+
+static const tkx__result_type info_type = {"model info", free_info};
+
+tkx_status tkx__get_info(tkx__task *task, const char *model_id, const char *sdk_method,
+                         tkx__answer_fn *fn, tkx_error **err)
+{
+    tkx__buf body;
+
+    tkx__buf_init(&body, MAX_BODY);
+    tkx_status st = tkx__model_id_encode_json(model_id, "get_info", &body, err);
+    if (st != TKX_OK) {
+        tkx__buf_clear(&body);
+        return st;
+    }
+    const tkx__exchange_call spec = {
+        .call = {.what = "get_info",
+                 .route = "get_info",
+                 .lane = TKX__LANE_REST,
+                 .sdk_method = sdk_method,
+                 .seq_id = -1,
+                 .max_retries = TKX__INNER_RETRIES,
+                 .is_outer = true},
+        .body = &body,
+        .decode = decode_info,
+        .free_result = free_info,
+    };
+    return tkx__exchange_start(task->service->site, &spec, fn, task, &task->exchange,
+                               err);
+}
+
+/* --- the client ----------------------------------------------------------------------
+ */
+
+static void on_info(void *arg, void *result, tkx_error *error)
+{
+    tkx__creation *c = arg;
+    tkx_status st = tkx_error_status(error);
+
+    c->task.exchange = NULL;
+    if (st == TKX_ERR_CLOSED) {
+        tkx__task_fail(&c->task, error);
+        return;
+    }
+    if (error)
+        tkx__log_write(c->task.service->site->log, TKX_LOG_WARNING, "training",
+                       "nothing is known about model %s: %s", c->model_id,
+                       tkx_error_message(error));
+    tkx_error_free(error);
+    error = NULL;
+    tkx_training *training = tkx__training_new(c->task.service, c->model_id, result);
+    if (training && c->then) {
+        c->then(c, training);
+        return;
+    }
+    if (training) {
+        tkx__task_succeed(&c->task, training);
+        return;
+    }
+    tkx__fail_memory(&error);
+    tkx__task_fail(&c->task, error);
+}
+
+void tkx__creation_finish(tkx__creation *c, const char *model_id)
+{
+    tkx_error *error = NULL;
+
+    c->model_id = tkx__strdup(model_id);
+    if (!c->model_id)
+        tkx__fail_memory(&error);
+    else
+        tkx__get_info(&c->task, c->model_id, c->sdk_method, on_info, &error);
+    if (error)
+        tkx__task_fail(&c->task, error);
+}
+
+void tkx__creation_clear(tkx__task *task)
+{
+    tkx__creation *c = (tkx__creation *)task;
+
+    tkx__seq_body_clear(&c->body);
+    tkx__arena_clear(&c->arena);
+    tkx__free(c->model_id);
+    tkx_training_free(c->training);
+}
+
+tkx_status tkx__creation_encode(void *arg, size_t i, int64_t seq_id,
+                                tkx__encoding encoding, tkx__encoded *out,
+                                tkx_error **err)
+{
+    tkx__creation *c = arg;
+
+    (void)i, (void)encoding;
+    return tkx__seq_body_encode(&c->body, c->route, seq_id, out, err);
+}
+
+/* --- create_lora ---------------------------------------------------------------------
+ */
+
+static void *decode_created(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_create_model_result *result = NULL;
+
+    (void)arg;
+    tkx__create_model_result_decode_json(payload->bytes, payload->size, &result, err);
+    return result;
+}
+
+static void free_created(void *result)
+{
+    tkx_create_model_result_free(result);
+}
+
+static void on_created(void *arg, void **results, size_t n, tkx_error *error)
+{
+    tkx__creation *c = arg;
+
+    (void)n;
+    c->task.op = NULL;
+    if (error) {
+        tkx__task_fail(&c->task, error);
+        return;
+    }
+    tkx_create_model_result *result = results[0];
+    tkx__creation_finish(c, result->model_id);
+    tkx_create_model_result_free(result);
+}
+
+tkx_status tkx__create_model(tkx__creation *c, tkx_error **err)
+{
+    const tkx__operation_spec spec = {
+        .what = "create_model",
+        .request_type = "CreateModel",
+        .sdk_method = c->sdk_method,
+        .lane = TKX__LANE_TRAIN,
+        .n_parts = 1,
+        .has_one_layer = true,
+        .encode = tkx__creation_encode,
+        .decode = decode_created,
+        .free_result = free_created,
+        .on_sending = tkx__task_on_sending,
+        .on_event = tkx__task_on_event,
+    };
+    tkx__buf buf;
+
+    c->request.session_id = tkx__session_id(c->task.service->loop.session);
+    c->request.model_seq_id = tkx__session_next_model(c->task.service->loop.session);
+    c->route = "create_model";
+    tkx__buf_init(&buf, MAX_BODY);
+    tkx_status st = tkx__create_model_request_encode_json(&c->request, &buf, err);
+    if (st != TKX_OK) {
+        tkx__buf_clear(&buf);
+        return st;
+    }
+    tkx__seq_body_clear(&c->body);
+    st = tkx__seq_body_init(&c->body, &buf, err);
+    if (st != TKX_OK)
+        return st;
+    c->task.op = tkx__operation_new(c->task.service->site, &spec, on_created, c);
+    if (!c->task.op)
+        return tkx__fail_memory(err);
+    tkx__operation_start(c->task.op, NULL, 0);
+    return TKX_OK;
+}
+
+static tkx_status start_lora(tkx__task *task, tkx_error **err)
+{
+    return tkx__create_model((tkx__creation *)task, err);
+}
+
+static const tkx__task_kind lora_kind = {
+    .result = &tkx__result_training, .start = start_lora, .clear = tkx__creation_clear};
+
+const char *tkx__creation_keep(tkx__creation *c, const char *text, bool *failed)
+{
+    char *copy = text ? tkx__arena_strndup(&c->arena, text, strlen(text)) : NULL;
+
+    *failed |= text && !copy;
+    return copy;
+}
+
+tkx_pair_list tkx__creation_keep_pairs(tkx__creation *c, const tkx_pair *pairs, size_t n,
+                                       bool *failed)
+{
+    tkx_pair *copy = n ? tkx__arena_alloc(&c->arena, n, sizeof *copy) : NULL;
+
+    *failed |= n && !copy;
+    for (size_t i = 0; copy && i < n; i++) {
+        copy[i].key = tkx__creation_keep(c, pairs[i].key, failed);
+        copy[i].value = tkx__creation_keep(c, pairs[i].value, failed);
+    }
+    return (tkx_pair_list){copy, copy ? n : 0};
+}
+
+static tkx_json_member_list keep_members(tkx__creation *c, const tkx_json_member *members,
+                                         size_t n, bool *failed)
+{
+    tkx_json_member *copy = n ? tkx__arena_alloc(&c->arena, n, sizeof *copy) : NULL;
+
+    *failed |= n && !copy;
+    for (size_t i = 0; copy && i < n; i++) {
+        copy[i].name = tkx__creation_keep(c, members[i].name, failed);
+        copy[i].json = tkx__creation_keep(c, members[i].json, failed);
+    }
+    return (tkx_json_member_list){copy, copy ? n : 0};
+}
+
+tkx_status tkx_service_create_lora(tkx_service *service, const tkx_lora_options *options,
+                                   tkx_future **out, tkx_error **err)
+{
+    tkx_lora_options o = TKX_LORA_OPTIONS_INIT;
+    tkx__task *task;
+    bool failed = false;
+
+    tkx_status st = tkx__options_overlay(&o, sizeof o, options, "tkx_lora_options", err);
+    if (st != TKX_OK)
+        return st;
+    if (!o.base_model || !*o.base_model)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "create_lora needs a base model");
+    if (!o.lora.train_attn && !o.lora.train_mlp && !o.lora.train_unembed)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "create_lora: nothing to train; set train_attn, train_mlp or "
+                         "train_unembed");
+    st = tkx__task_new(service, &lora_kind, sizeof(tkx__creation), &task, out, err);
+    if (st != TKX_OK)
+        return st;
+    tkx__creation *c = (tkx__creation *)task;
+    tkx__arena_init(&c->arena, 512, MAX_BODY);
+    c->sdk_method = "ServiceClient.create_lora_training_client";
+    c->request.base_model = tkx__creation_keep(c, o.base_model, &failed);
+    c->request.lora_config = o.lora;
+    c->request.user_metadata =
+        tkx__creation_keep_pairs(c, o.user_metadata, o.n_user_metadata, &failed);
+    c->request.optimizer_config.type = tkx__creation_keep(c, o.optimizer, &failed);
+    c->request.optimizer_config.fields =
+        keep_members(c, o.optimizer_fields, o.n_optimizer_fields, &failed);
+    if (!failed)
+        return tkx__task_launch(task, out, err);
+    tkx__task_drop(task, out);
+    return tkx__fail_memory(err);
+}
+
+/* --- asking about a model -------------------------------------------------------------
+ */
+
+typedef struct info_task {
+    tkx__task task;
+    tkx_training *training;
+} info_task;
+
+static void on_asked(void *arg, void *result, tkx_error *error)
+{
+    tkx__task *task = arg;
+
+    task->exchange = NULL;
+    if (error)
+        tkx__task_fail(task, error);
+    else
+        tkx__task_succeed(task, result);
+}
+
+static tkx_status start_info(tkx__task *task, tkx_error **err)
+{
+    return tkx__get_info(task, ((info_task *)task)->training->model_id,
+                         "TrainingClient.get_info", on_asked, err);
+}
+
+static void clear_info(tkx__task *task)
+{
+    tkx_training_free(((info_task *)task)->training);
+}
+
+static const tkx__task_kind info_kind = {
+    .result = &info_type, .start = start_info, .clear = clear_info};
+
+tkx_status tkx_training_get_info(tkx_training *training, tkx_future **out,
+                                 tkx_error **err)
+{
+    tkx__task *task;
+    tkx_status st =
+        tkx__task_new(training->service, &info_kind, sizeof(info_task), &task, out, err);
+
+    if (st != TKX_OK)
+        return st;
+    ((info_task *)task)->training = tkx__training_ref(training);
+    return tkx__task_launch(task, out, err);
+}
+
+tkx_status tkx_future_take_model_info(tkx_future *future, tkx_model_info **out,
+                                      tkx_error **err)
+{
+    void *result;
+    tkx_status st = tkx__future_take(future, &info_type, &result, err);
+
+    if (st == TKX_OK)
+        *out = result;
+    return st;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * training_forward.c - forward and forward_backward: plan chunks, encode each when its
+ * turn comes, join the outputs.
+ *
+ * Datums are borrowed from the caller until all requests have gone out.  Bodies are
+ * protobuf, read straight from those arrays, or JSON where a server reads only that.
+ */
+#include "client/training.h"
+
+#include "api/chunk.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "types/forward_backward.h"
+#include "types/forward_backward_output.h"
+
+#define MAX_BODY ((size_t)2 << 30)
+#define INLINE_BYTES                                                                     \
+    ((size_t)64 << 10) /* smaller calls are encoded on the loop thread                   \
+                        */
+
+typedef struct forward {
+    tkx__task task;
+    tkx_training *training;
+    tkx_forward_backward_request request; /* of the whole call */
+    tkx_forward_options options;
+    tkx__chunk *chunks;
+    size_t n_chunks;
+    size_t n_bytes;
+    uint64_t first;
+} forward;
+
+/* --- encoding ------------------------------------------------------------------------
+ */
+
+/* A buffer that is a body. */
+static void free_text(void *ctx)
+{
+    tkx__free(ctx);
+}
+
+static tkx_status encode_json(const tkx_forward_backward_request *request,
+                              tkx__encoded *out, tkx_error **err)
+{
+    tkx__buf buf;
+
+    tkx__buf_init(&buf, MAX_BODY);
+    tkx_status st =
+        tkx__forward_backward_encode_json(request, request->is_forward_only, &buf, err);
+    if (st == TKX_OK) {
+        size_t size;
+        char *text = tkx__buf_take(&buf, &size);
+        *out = (tkx__encoded){
+            .body = {.bytes = text, .size_bytes = size},
+            .route = request->is_forward_only ? "forward" : "forward_backward",
+            .release = free_text,
+            .ctx = text,
+        };
+    }
+    tkx__buf_clear(&buf);
+    return st;
+}
+
+static void free_body(void *ctx)
+{
+    tkx__forward_backward_body_free(ctx);
+}
+
+static tkx_status compress(tkx__forward_backward_body *body, tkx__encoded *out,
+                           tkx_error **err)
+{
+    tkx__buf buf;
+
+    tkx__buf_init(&buf, MAX_BODY);
+    tkx_status st = tkx__forward_backward_body_compress(body, &buf, err);
+    if (st == TKX_OK) {
+        out->ctx = tkx__buf_take(&buf, &out->body.size_bytes);
+        out->body.bytes = out->ctx;
+        out->content_encoding = "zstd";
+        out->release = free_text;
+    }
+    tkx__buf_clear(&buf);
+    tkx__forward_backward_body_free(body);
+    return st;
+}
+
+static tkx_status encode_protobuf(const tkx_forward_backward_request *request,
+                                  bool is_compressed, tkx__encoded *out, tkx_error **err)
+{
+    tkx__forward_backward_body *body = NULL;
+    tkx_status st = tkx__forward_backward_body_new(request, &body, err);
+
+    if (st != TKX_OK)
+        return st;
+    *out = (tkx__encoded){.route = "forward_backward",
+                          .content_type = "application/x-protobuf"};
+    if (is_compressed)
+        return compress(body, out, err);
+    out->body = (tkx__body){.size_bytes = tkx__forward_backward_body_size(body),
+                            .read = tkx__forward_backward_body_read,
+                            .ctx = body};
+    out->release = free_body;
+    out->ctx = body;
+    return TKX_OK;
+}
+
+/* Maybe on a worker: reads only what was set before the operation began. */
+static tkx_status encode_chunk(void *arg, size_t i, int64_t seq_id,
+                               tkx__encoding encoding, tkx__encoded *out, tkx_error **err)
+{
+    const forward *f = arg;
+    tkx_forward_backward_request request = f->request;
+
+    request.seq_id = seq_id;
+    request.data = f->request.data + f->chunks[i].from;
+    request.n_data = f->chunks[i].count;
+    if (encoding == TKX__ENCODING_JSON)
+        return encode_json(&request, out, err);
+    return encode_protobuf(&request, f->task.service->site->config.proto_compress_fwdbwd,
+                           out, err);
+}
+
+static int64_t chunk_bytes(void *arg, size_t i)
+{
+    return (int64_t)((const forward *)arg)->chunks[i].bytes;
+}
+
+/* --- results -------------------------------------------------------------------------
+ */
+
+static void *decode(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_forward_backward_output *output = NULL;
+
+    (void)arg;
+    if (payload->is_protobuf)
+        tkx__forward_backward_output_decode_proto(payload->bytes, payload->size, &output,
+                                                  err);
+    else
+        tkx__forward_backward_output_decode_json(payload->bytes, payload->size, &output,
+                                                 err);
+    return output;
+}
+
+static void free_output(void *result)
+{
+    tkx_forward_backward_output_free(result);
+}
+
+static const tkx__result_type output_type = {"forward_backward output", free_output};
+
+static void on_end(void *arg, void **results, size_t n, tkx_error *error)
+{
+    forward *f = arg;
+    tkx_forward_backward_output *output = NULL;
+
+    f->task.op = NULL;
+    if (!error)
+        tkx__forward_backward_output_join((tkx_forward_backward_output **)results, n,
+                                          &output, &error);
+    if (error)
+        tkx__task_fail(&f->task, error);
+    else
+        tkx__task_succeed(&f->task, output);
+}
+
+static void on_submitted(void *arg)
+{
+    const forward *f = arg;
+
+    if (f->options.on_released)
+        f->options.on_released(f->options.user_data);
+}
+
+/* --- the call ------------------------------------------------------------------------
+ */
+
+static tkx_status start(tkx__task *task, tkx_error **err)
+{
+    forward *f = (forward *)task;
+    bool is_backward = !f->request.is_forward_only;
+    const tkx__operation_spec spec = {
+        .what = is_backward ? "forward_backward" : "forward",
+        .request_type = is_backward ? "ForwardBackward" : "Forward",
+        .sdk_method =
+            is_backward ? "TrainingClient.forward_backward" : "TrainingClient.forward",
+        .lane = TKX__LANE_TRAIN,
+        .n_parts = f->n_chunks,
+        .is_parallel = task->service->site->config.parallel_fwdbwd_chunks,
+        .has_protobuf = true,
+        .encodes_on_worker = f->n_bytes > INLINE_BYTES,
+        .part_bytes = chunk_bytes,
+        .encode = encode_chunk,
+        .decode = decode,
+        .free_result = free_output,
+        .on_sending = tkx__task_on_sending,
+        .on_event = tkx__task_on_event,
+        .on_submitted = on_submitted,
+    };
+
+    task->op = tkx__operation_new(task->service->site, &spec, on_end, f);
+    if (!task->op)
+        return tkx__fail_memory(err);
+    if (task->is_cancelled)
+        tkx__operation_detach(task->op);
+    tkx__operation_start(task->op, &f->training->turns, f->first);
+    return TKX_OK;
+}
+
+static void clear(tkx__task *task)
+{
+    forward *f = (forward *)task;
+
+    tkx__free(f->chunks);
+    tkx_training_free(f->training);
+}
+
+static const tkx__task_kind forward_kind = {
+    .result = &output_type, .start = start, .clear = clear};
+
+static tkx_status run(tkx_training *t, const tkx_forward_backward_request *request,
+                      const tkx_forward_options *options, tkx_future **out,
+                      tkx_error **err)
+{
+    const tkx__config *config = &t->service->site->config;
+    tkx_forward_options o = TKX_FORWARD_OPTIONS_INIT;
+    tkx__chunk *chunks = NULL;
+    tkx__task *task;
+    size_t n = 0;
+
+    tkx_status st =
+        tkx__options_overlay(&o, sizeof o, options, "tkx_forward_options", err);
+    if (st == TKX_OK && (!request->loss.name || !*request->loss.name))
+        st = tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "no loss function is named");
+    if (st == TKX_OK)
+        st = tkx__chunk_plan(request->data, request->n_data,
+                             (size_t)config->fwdbwd_max_chunk_bytes,
+                             (size_t)config->fwdbwd_max_chunk_len, &chunks, &n, err);
+    if (st == TKX_OK)
+        st = tkx__task_new(t->service, &forward_kind, sizeof(forward), &task, out, err);
+    if (st != TKX_OK) {
+        tkx__free(chunks);
+        return st;
+    }
+    forward *f = (forward *)task;
+    f->training = tkx__training_ref(t);
+    f->request = *request;
+    f->request.model_id = t->model_id;
+    f->request.loss.settings = o.settings;
+    f->request.loss.n_settings = o.n_settings;
+    f->options = o;
+    f->chunks = chunks;
+    f->n_chunks = n;
+    for (size_t i = 0; i < n; i++)
+        f->n_bytes += chunks[i].bytes;
+    return tkx__training_launch(t, n, &f->first, task, out, err);
+}
+
+tkx_status tkx_training_forward_backward(tkx_training *training, const tkx_datum *data,
+                                         size_t n_data, const char *loss_fn,
+                                         const tkx_forward_options *options,
+                                         tkx_future **out, tkx_error **err)
+{
+    const tkx_forward_backward_request request = {
+        .loss = {.name = loss_fn}, .data = data, .n_data = n_data};
+
+    return run(training, &request, options, out, err);
+}
+
+tkx_status tkx_training_forward(tkx_training *training, const tkx_datum *data,
+                                size_t n_data, const char *loss_fn,
+                                const tkx_forward_options *options, tkx_future **out,
+                                tkx_error **err)
+{
+    const tkx_forward_backward_request request = {.is_forward_only = true,
+                                                  .loss = {.name = loss_fn},
+                                                  .data = data,
+                                                  .n_data = n_data};
+
+    return run(training, &request, options, out, err);
+}
+
+tkx_status tkx_future_take_forward_backward(tkx_future *future,
+                                            tkx_forward_backward_output **out,
+                                            tkx_error **err)
+{
+    void *result;
+    tkx_status st = tkx__future_take(future, &output_type, &result, err);
+
+    if (st == TKX_OK)
+        *out = result;
+    return st;
+}
