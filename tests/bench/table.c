@@ -4,8 +4,10 @@
 #include <stddef.h>
 
 bench_fn bench_engine;
+bench_fn bench_trainer;
 
 const bench_entry benches[] = {
     {"engine", bench_engine, "the local engine: prefill, decode, first token, limits"},
+    {"trainer", bench_trainer, "the mock server's trainer: forward_backward, share of peak"},
     {NULL, NULL, NULL},
 };
