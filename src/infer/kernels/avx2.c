@@ -9,7 +9,7 @@
 
 #include "infer/kernels/scalar.h"
 
-static bool is_supported(void)
+bool tkx__avx2_is_supported(void)
 {
     unsigned a;
     unsigned b;
@@ -122,7 +122,7 @@ static void tile_q(const tkx__tile *t)
 
 /* ---- half precision ---- */
 
-static void f16_unpack(const uint16_t *src, size_t n, float *out)
+void tkx__avx2_f16_unpack(const uint16_t *src, size_t n, float *out)
 {
     size_t i = 0;
 
@@ -132,7 +132,7 @@ static void f16_unpack(const uint16_t *src, size_t n, float *out)
         out[i] = _cvtsh_ss(src[i]);
 }
 
-static void f16_pack(const float *src, size_t n, uint16_t *out)
+void tkx__avx2_f16_pack(const float *src, size_t n, uint16_t *out)
 {
     size_t i = 0;
 
@@ -249,8 +249,8 @@ static void add_values(tkx__attn_state *s, const float *w, const float *vf, size
         gather_values(s->acc + d, w, vf + d, s->n_valid, padded, 1);
 }
 
-static void attn_block(tkx__attn_state *states, size_t n, const float *kf,
-                       const float *vf, size_t head_dim)
+void tkx__avx2_attn_block(tkx__attn_state *states, size_t n, const float *kf,
+                          const float *vf, size_t head_dim)
 {
     size_t padded = (head_dim + 7) / 8 * 8;
 
@@ -291,7 +291,7 @@ static double sum8d(__m256d low, __m256d high)
     return tkx__exact_sum8d(v);
 }
 
-static void rmsnorm(float *y, const float *x, const float *w, size_t n, float eps)
+void tkx__avx2_rmsnorm(float *y, const float *x, const float *w, size_t n, float eps)
 {
     __m256d lo = _mm256_setzero_pd();
     __m256d hi = _mm256_setzero_pd();
@@ -316,7 +316,7 @@ static void rmsnorm(float *y, const float *x, const float *w, size_t n, float ep
         y[i] = x[i] * s * w[i];
 }
 
-static void swiglu(float *out, const float *gate, const float *up, size_t n)
+void tkx__avx2_swiglu(float *out, const float *gate, const float *up, size_t n)
 {
     const __m256 one = _mm256_set1_ps(1);
     size_t i = 0;
@@ -332,7 +332,7 @@ static void swiglu(float *out, const float *gate, const float *up, size_t n)
         out[i] = gate[i] / (1.0f + tkx__exact_exp(-gate[i])) * up[i];
 }
 
-static void axpy(float *y, float scale, const float *x, size_t n)
+void tkx__avx2_axpy(float *y, float scale, const float *x, size_t n)
 {
     __m256 s = _mm256_set1_ps(scale);
     size_t i = 0;
@@ -344,7 +344,7 @@ static void axpy(float *y, float scale, const float *x, size_t n)
         y[i] = fmaf(scale, x[i], y[i]);
 }
 
-static float max_row(const float *x, size_t n)
+float tkx__avx2_max(const float *x, size_t n)
 {
     __m256 v = _mm256_set1_ps(-__builtin_inff());
     float max;
@@ -358,7 +358,7 @@ static float max_row(const float *x, size_t n)
     return max;
 }
 
-static double sum_exp(const float *x, size_t n, float max, float scale, float *out)
+double tkx__avx2_sum_exp(const float *x, size_t n, float max, float scale, float *out)
 {
     const __m256 m = _mm256_set1_ps(max);
     const __m256 s = _mm256_set1_ps(scale);
@@ -386,17 +386,17 @@ static double sum_exp(const float *x, size_t n, float max, float scale, float *o
 const tkx__kernels tkx__kernels_avx2 = {
     .name = "avx2",
     .is_verified = true,
-    .is_supported = is_supported,
+    .is_supported = tkx__avx2_is_supported,
     .quantize = tkx__avx2_quantize,
     .tile_q = tile_q,
     .tile_f = tkx__avx2_tile_f,
     .decode = tkx__avx2_decode,
-    .f16_unpack = f16_unpack,
-    .f16_pack = f16_pack,
-    .attn_block = attn_block,
-    .rmsnorm = rmsnorm,
-    .swiglu = swiglu,
-    .axpy = axpy,
-    .max = max_row,
-    .sum_exp = sum_exp,
+    .f16_unpack = tkx__avx2_f16_unpack,
+    .f16_pack = tkx__avx2_f16_pack,
+    .attn_block = tkx__avx2_attn_block,
+    .rmsnorm = tkx__avx2_rmsnorm,
+    .swiglu = tkx__avx2_swiglu,
+    .axpy = tkx__avx2_axpy,
+    .max = tkx__avx2_max,
+    .sum_exp = tkx__avx2_sum_exp,
 };

@@ -140,4 +140,16 @@ void tkx__avx2_panel_q(const tkx__tile *t);
 bool tkx__avx2_direct_q(const tkx__tile *t);
 void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *row);
 
+/* What the AVX-512 sets take as it is. */
+bool tkx__avx2_is_supported(void);
+void tkx__avx2_f16_unpack(const uint16_t *src, size_t n, float *out);
+void tkx__avx2_f16_pack(const float *src, size_t n, uint16_t *out);
+void tkx__avx2_attn_block(tkx__attn_state *states, size_t n, const float *kf,
+                          const float *vf, size_t head_dim);
+void tkx__avx2_rmsnorm(float *y, const float *x, const float *w, size_t n, float eps);
+void tkx__avx2_swiglu(float *out, const float *gate, const float *up, size_t n);
+void tkx__avx2_axpy(float *y, float scale, const float *x, size_t n);
+float tkx__avx2_max(const float *x, size_t n);
+double tkx__avx2_sum_exp(const float *x, size_t n, float max, float scale, float *out);
+
 #endif

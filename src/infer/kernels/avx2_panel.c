@@ -15,17 +15,9 @@
 
 #define ROWS TKX__PANEL_ROWS
 
-/* ---- multiplying ---- */
+typedef tkx__panel_group group;
 
-/* Up to 4 tokens: their activations from the panel's first column on, their sums. */
-typedef struct group {
-    const int8_t *q[4];
-    const float *d[4];
-    const uint8_t *sum[4];   /* int32 per 32, or int16 per 16 */
-    const uint8_t *sum32[4]; /* int16 per 32 */
-    const int16_t *wide[4];  /* q again, for Q8_0 */
-    float *out[4];           /* [16] */
-} group;
+/* ---- multiplying ---- */
 
 TKX__INLINE __m256i broadcast4(const void *p)
 {
@@ -286,9 +278,7 @@ PANEL_FN_256(q4_k, 8, 8, 0, true)
 PANEL_FN_256(q5_k, 8, 4, 0, true)
 PANEL_FN_256(q6_k, 4, 2, 5, false)
 
-typedef void micro_fn(const void *panel, size_t n_blocks, const group *g, size_t n_tok);
-
-static micro_fn *find_micro(tkx__wtype type)
+static tkx__micro_fn *find_micro(tkx__wtype type)
 {
     switch (type) {
     case TKX__W_Q4_0:
@@ -314,7 +304,7 @@ static micro_fn *find_micro(tkx__wtype type)
     }
 }
 
-/* Up to 4 tokens from `tok` on, columns from block `first` on. */
+/* n_tok tokens from `tok` on, columns from block `first` on. */
 static void make_group(const tkx__tile *t, float *out, size_t tok, size_t n_tok,
                        size_t col, size_t block, group *g)
 {
@@ -335,10 +325,9 @@ static void make_group(const tkx__tile *t, float *out, size_t tok, size_t n_tok,
     }
 }
 
-void tkx__avx2_panel_q(const tkx__tile *t)
+void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once)
 {
     tkx__unpack_fn *unpack = tkx__avx2_unpacker(t->type);
-    micro_fn *micro = find_micro(t->type);
     size_t block = tkx__wtype_block_cols(t->type);
     size_t block_size = tkx__wtype_block_size(t->type);
     size_t chunk = t->type == TKX__W_Q8_0 ? 512 : 1024; /* columns of about 20 KiB */
@@ -358,8 +347,8 @@ void tkx__avx2_panel_q(const tkx__tile *t)
                 rows[r] = t->w + (r0 + (r < n_rows ? r : n_rows - 1)) * t->row_size +
                           c / block * block_size;
             unpack(rows, cols / block, panel);
-            for (size_t tok = 0; tok < t->n_tok; tok += 4) {
-                size_t n = t->n_tok - tok < 4 ? t->n_tok - tok : 4;
+            for (size_t tok = 0; tok < t->n_tok; tok += at_once) {
+                size_t n = t->n_tok - tok < at_once ? t->n_tok - tok : at_once;
 
                 make_group(t, out, tok, n, c, block, &g);
                 micro(panel, cols / block, &g, n);
@@ -369,4 +358,9 @@ void tkx__avx2_panel_q(const tkx__tile *t)
             memcpy(t->out + tok * t->out_stride + r0, out + tok * ROWS,
                    n_rows * sizeof *out);
     }
+}
+
+void tkx__avx2_panel_q(const tkx__tile *t)
+{
+    tkx__panel_tile(t, find_micro(t->type), 4);
 }

@@ -38,6 +38,27 @@ typedef struct panel256 {
 typedef void tkx__unpack_fn(const uint8_t *const rows[TKX__PANEL_ROWS], size_t n_blocks,
                             void *out);
 
+/* Tokens that a multiplication meets at once: 4 with 16 registers, 8 with 32. */
+#define TKX__PANEL_TOKENS 8
+
+/* Up to TKX__PANEL_TOKENS tokens: their activations from the panel's first column on,
+ * their sums. */
+typedef struct tkx__panel_group {
+    const int8_t *q[TKX__PANEL_TOKENS];
+    const float *d[TKX__PANEL_TOKENS];
+    const uint8_t *sum[TKX__PANEL_TOKENS];   /* int32 per 32, or int16 per 16 */
+    const uint8_t *sum32[TKX__PANEL_TOKENS]; /* int16 per 32 */
+    const int16_t *wide[TKX__PANEL_TOKENS];  /* q again, for Q8_0 */
+    float *out[TKX__PANEL_TOKENS];           /* [16] */
+} tkx__panel_group;
+
+/* Adds n_blocks blocks of a panel times n_tok tokens (1 .. at_once) to their out. */
+typedef void tkx__micro_fn(const void *panel, size_t n_blocks, const tkx__panel_group *g,
+                           size_t n_tok);
+
+/* A whole tile, at_once tokens at a time. */
+void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once);
+
 /* By type; a panel32, panel8 (Q8_0) or panel256 for each block. */
 tkx__unpack_fn *tkx__avx2_unpacker(tkx__wtype type);
 

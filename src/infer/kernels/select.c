@@ -12,8 +12,10 @@
 /* The sets of this build, best first. */
 static const tkx__kernels *const sets[] = {
 #if defined(__x86_64__)
+    &tkx__kernels_avx512vnni,
+    &tkx__kernels_avx512,
     &tkx__kernels_avx2,
-#elif 0
+#elif defined(__aarch64__)
     &tkx__kernels_neon,
 #endif
     &tkx__kernels_scalar,
