@@ -122,8 +122,8 @@ static bool answer_from_records(call *c, const char *request_id)
     int64_t state;
     if (!db_next(rows))
         return call_error(c, 404, "unknown request_id %s", request_id);
-    state = db_int(rows, 0);
-    if (state == PROMISE_GONE || db_int(rows, 5)) {
+    state = db_int(rows, 5) ? PROMISE_GONE : db_int(rows, 0);
+    if (state == PROMISE_GONE) {
         call_error(c, 410, "the promise %s is gone: its result is kept no longer",
                    request_id);
     } else if (state == PROMISE_DONE) {

@@ -119,10 +119,12 @@ static void reset_connection(evutil_socket_t fd, short what, void *arg)
 {
     call *c = arg;
     struct evhttp_connection *con = evhttp_request_get_connection(c->req);
-    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
     (void)fd;
     (void)what;
-    setsockopt(fd_of(c), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    /* Dissolving the association sends RST; libevent's shutdown would send FIN first. */
+    if (connect(fd_of(c), &none, sizeof none) != 0)
+        shutdown(fd_of(c), SHUT_RDWR);
     call_free(c);
     evhttp_connection_free(con);
 }
