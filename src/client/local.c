@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* local.c - opening a model and its adapters; sampling is in local_sample.c. */
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "client/local_in.h"
+
+static void report(const tkx_local_options *o, tkx_local_stage stage, uint64_t done,
+                   uint64_t total)
+{
+    if (o->on_progress)
+        o->on_progress(stage, done, total, o->user_data);
+}
+
+static tkx_status open_model(tkx_local *local, const char *path,
+                             const tkx_local_options *o, tkx_error **err)
+{
+    tkx__schedule_options schedule = {.compute = o->compute == TKX_LOCAL_COMPUTE_F32
+                                                     ? TKX__COMPUTE_F32
+                                                     : TKX__COMPUTE_FAST,
+                                      .n_threads = (size_t)o->n_threads,
+                                      .max_jobs = o->max_requests,
+                                      .kernels = o->kernels};
+    local_fit fit;
+    tkx_status st = tkx__weights_open(path, &local->weights, err);
+
+    if (st != TKX_OK)
+        return st;
+    report(o, TKX_LOCAL_STAGE_HEADER, 0, local->weights->size_bytes);
+    st = tkx__local_fit(local->weights, o, &fit, err);
+    if (st != TKX_OK)
+        return st;
+    schedule.kv_blocks = fit.kv_blocks;
+    st = tkx__schedule_new(local->weights, &schedule, &local->schedule, err);
+    if (st != TKX_OK)
+        return st;
+    report(o, TKX_LOCAL_STAGE_MEMORY, 0, local->weights->size_bytes);
+    report(o, TKX_LOCAL_STAGE_READY, local->weights->size_bytes,
+           local->weights->size_bytes);
+    return TKX_OK;
+}
+
+tkx_status tkx_local_open(const char *path, const tkx_local_options *options,
+                          tkx_local **out, tkx_error **err)
+{
+    tkx_local_options o = TKX_LOCAL_OPTIONS_INIT;
+    tkx_local *local;
+    tkx_status st = tkx__options_overlay(&o, sizeof o, options, "tkx_local_options", err);
+
+    if (st != TKX_OK)
+        return st;
+    if (!path || o.n_threads < 0 || o.n_threads > 64 ||
+        (o.compute != TKX_LOCAL_COMPUTE_FAST && o.compute != TKX_LOCAL_COMPUTE_F32))
+        return tkx__fail(
+            err, TKX_ERR_INVALID_ARGUMENT,
+            "open a model: no path, an unknown compute mode, or not 0 to 64 threads");
+    local = tkx__calloc(1, sizeof *local);
+    if (!local)
+        return tkx__fail_memory(err);
+    pthread_mutex_init(&local->lock, NULL);
+    local->compute = o.compute;
+    st = open_model(local, path, &o, err);
+    if (st == TKX_OK) {
+        *out = local;
+        return TKX_OK;
+    }
+    tkx_local_free(local);
+    return st;
+}
+
+void tkx_local_free(tkx_local *local)
+{
+    if (!local)
+        return;
+    tkx__schedule_free(local->schedule);
+    tkx__weights_free(local->weights);
+    tkx_tokenizer_unref(local->tokenizer);
+    pthread_mutex_destroy(&local->lock);
+    tkx__free(local);
+}
+
+tkx_status tkx_local_adapter_load(tkx_local *local, const char *path,
+                                  tkx_local_adapter **out, tkx_error **err)
+{
+    tkx_local_adapter *adapter = tkx__calloc(1, sizeof *adapter);
+    tkx_status st;
+
+    if (!adapter)
+        return tkx__fail_memory(err);
+    adapter->local = local;
+    st = tkx__adapter_open(path, local->weights, &adapter->adapter, err);
+    if (st == TKX_OK)
+        *out = adapter;
+    else
+        tkx__free(adapter);
+    return st;
+}
+
+void tkx_local_adapter_unload(tkx_local_adapter *adapter)
+{
+    if (!adapter)
+        return;
+    tkx__adapter_unref(adapter->adapter);
+    tkx__free(adapter);
+}
+
+static const char *mode_name(tkx_logprob_mode mode)
+{
+    return mode == TKX_LOGPROB_MODE_TEMPERED   ? "tempered"
+           : mode == TKX_LOGPROB_MODE_FILTERED ? "filtered"
+                                               : "raw";
+}
+
+tkx_sample_label tkx_local_label(const tkx_local *local, const tkx_local_adapter *adapter,
+                                 tkx_logprob_mode mode)
+{
+    return (tkx_sample_label){
+        .backend = "local",
+        .model = local->weights->path,
+        .architecture = tkx__arch_name(local->weights->config.arch),
+        .weight_type = local->weights->type,
+        .compute = local->compute == TKX_LOCAL_COMPUTE_F32 ? "f32" : "fast",
+        .kernels = tkx__schedule_kernels(local->schedule),
+        .logprob_mode = mode_name(mode),
+        .reason = "requested",
+        .adapter_base =
+            adapter ? tkx__adapter_get_info(adapter->adapter).base_model : NULL};
+}
+
+size_t tkx_local_max_positions(const tkx_local *local)
+{
+    return tkx__schedule_max_positions(local->schedule);
+}
+
+size_t tkx_local_n_threads(const tkx_local *local)
+{
+    return tkx__schedule_n_threads(local->schedule);
+}
+
+void tkx_local_pause(tkx_local *local, int is_paused)
+{
+    tkx__schedule_pause(local->schedule, is_paused != 0);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * local_fit.c - whether a model fits, and how large a KV cache beside it.
+ *
+ * Counted are the weights as the files have them, the cache, the scratch memory and a
+ * margin for the rest.  Without a wish the cache starts at four contexts and is halved
+ * until all fits.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "client/local_in.h"
+
+#define DEFAULT_CONTEXT 8192
+#define LEAST_POSITIONS 512
+#define MARGIN_BYTES ((uint64_t)64 << 20)
+
+/* The number in a file of the kernel; UINT64_MAX when there is none ("max"). */
+static uint64_t read_number(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    uint64_t value = UINT64_MAX;
+
+    if (!file)
+        return UINT64_MAX;
+    if (fscanf(file, "%" SCNu64, &value) != 1)
+        value = UINT64_MAX;
+    fclose(file);
+    return value;
+}
+
+uint64_t tkx__memory_limit(void)
+{
+    long n_pages = sysconf(_SC_PHYS_PAGES);
+    long page_bytes = sysconf(_SC_PAGESIZE);
+    uint64_t limits[3] = {
+        read_number("/sys/fs/cgroup/memory.max"),
+        read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        n_pages > 0 && page_bytes > 0 ? (uint64_t)n_pages * (uint64_t)page_bytes
+                                      : UINT64_MAX,
+    };
+    uint64_t least = limits[0];
+
+    for (int i = 1; i < 3; i++)
+        least = limits[i] < least ? limits[i] : least;
+    return least;
+}
+
+static uint64_t needed_bytes(const tkx__weights *w, size_t kv_blocks, bool is_f16,
+                             tkx__compute compute)
+{
+    tkx__graph_options options = {.compute = compute};
+    uint64_t kv = (uint64_t)tkx__kv_bytes_per_block(&w->config, is_f16);
+    uint64_t scratch = tkx__graph_scratch_bytes(&w->config, &options);
+    uint64_t sum = w->size_bytes;
+
+    if (kv == 0 || __builtin_mul_overflow(kv, (uint64_t)kv_blocks, &kv) ||
+        __builtin_add_overflow(sum, kv, &sum) ||
+        __builtin_add_overflow(sum, scratch, &sum) ||
+        __builtin_add_overflow(sum, MARGIN_BYTES, &sum))
+        return UINT64_MAX;
+    return sum;
+}
+
+static tkx_status too_large(const tkx__weights *w, const local_fit *fit, tkx_error **err)
+{
+    return tkx__fail(
+        err, TKX_ERR_LIMIT,
+        "%s does not fit: its weights take %zu MiB, with a KV cache of %zu positions "
+        "and scratch memory %" PRIu64 " MiB, and %" PRIu64
+        " MiB may be used; take a smaller weight type, a shorter context or a higher "
+        "limit",
+        w->path, w->size_bytes >> 20, fit->kv_blocks * TKX__KV_BLOCK,
+        fit->needed_bytes >> 20, fit->available_bytes >> 20);
+}
+
+tkx_status tkx__local_fit(const tkx__weights *w, const tkx_local_options *options,
+                          local_fit *out, tkx_error **err)
+{
+    bool is_fast = options->compute == TKX_LOCAL_COMPUTE_FAST;
+    size_t context = w->config.max_positions < DEFAULT_CONTEXT ? w->config.max_positions
+                                                               : DEFAULT_CONTEXT;
+    size_t positions = options->max_positions ? options->max_positions : 4 * context;
+
+    out->available_bytes =
+        options->max_memory_bytes ? options->max_memory_bytes : tkx__memory_limit();
+    if (positions > (size_t)1 << 31)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "a KV cache of %zu positions",
+                         positions);
+    for (;;) {
+        out->kv_blocks = tkx__kv_blocks_for(positions);
+        out->needed_bytes = needed_bytes(w, out->kv_blocks, is_fast,
+                                         is_fast ? TKX__COMPUTE_FAST : TKX__COMPUTE_F32);
+        if (out->needed_bytes <= out->available_bytes)
+            return TKX_OK;
+        if (options->max_positions || positions <= LEAST_POSITIONS)
+            return too_large(w, out, err);
+        positions /= 2;
+    }
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client/local_in.h - the inside of a local model, for local*.c alone. */
+#ifndef TKX_CLIENT_LOCAL_IN_H
+#define TKX_CLIENT_LOCAL_IN_H
+
+#include <pthread.h>
+
+#include <tkx/local.h>
+#include <tkx/tokenizer.h>
+
+#include "infer/schedule.h"
+#include "model/weights.h"
+
+struct tkx_local {
+    tkx__weights *weights;
+    tkx__schedule *schedule;
+    tkx_local_compute compute;
+    pthread_mutex_t lock;     /* the tokenizer is opened when first needed */
+    tkx_tokenizer *tokenizer; /* NULL: not yet */
+};
+
+struct tkx_local_adapter {
+    const tkx_local *local; /* only compared: may be gone */
+    tkx__adapter *adapter;
+};
+
+/* ---- local_fit.c ---- */
+
+typedef struct local_fit {
+    size_t kv_blocks;
+    uint64_t needed_bytes;
+    uint64_t available_bytes; /* UINT64_MAX: no limit known */
+} local_fit;
+
+/*
+ * How large a cache fits beside the weights.  LIMIT, with the figures, when not even a
+ * small one does.
+ */
+tkx_status tkx__local_fit(const tkx__weights *weights, const tkx_local_options *options,
+                          local_fit *out, tkx_error **err);
+/* What this process may use: the cgroup's limit or the machine's memory. */
+uint64_t tkx__memory_limit(void);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* client/local_response.h - results of the scheduler as responses of the service. */
+#ifndef TKX_CLIENT_LOCAL_RESPONSE_H
+#define TKX_CLIENT_LOCAL_RESPONSE_H
+
+#include <tkx/types/sample_response.h>
+
+#include "infer/schedule.h"
+
+/* A copy; NULL when memory is short. */
+tkx_sample_response *tkx__local_response(const tkx__job_result *result);
+
+#endif
