@@ -108,13 +108,11 @@ static void tell_waiters(tkx_service *s, const tkx_error *error)
 
     s->loop.waiters = NULL;
     s->loop.waiters_tail = &s->loop.waiters;
-    tkx__service_ref(s); /* the waiters' own references may be the last */
-    while (list) {
+    while (list) { /* the service stays: it is only ever freed from a posted task */
         tkx__ready_wait *wait = list;
         list = wait->next;
         wait->fn(wait->arg, error);
     }
-    tkx__service_unref(s);
 }
 
 static void on_started(void *arg, tkx_error *error)
@@ -160,7 +158,6 @@ static void on_close_stop(tkx__closer *closer)
     tkx_error *error = NULL;
     bool was_finishing = s->loop.is_finishing;
 
-    tkx__service_ref(s);
     s->loop.is_stopped = true;
     s->loop.has_closer = false;
     s->loop.is_starting = false;
@@ -171,10 +168,9 @@ static void on_close_stop(tkx__closer *closer)
     tkx__fail(&error, TKX_ERR_CLOSED, "the context was closed");
     tell_waiters(s, error);
     tkx_error_free(error);
-    if (was_finishing) /* its last reference had gone; nobody else will free it */
+    if (was_finishing) /* its last reference had gone, and the finish will not be answered
+                        */
         free_service(s);
-    else
-        tkx__service_unref(s);
 }
 
 static tkx_status start_session(tkx_service *s, tkx_error **err)

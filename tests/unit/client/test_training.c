@@ -353,6 +353,22 @@ START_TEST(closing_ends_what_is_in_flight)
 }
 END_TEST
 
+/* The last reference goes, and the context closes before the loop has looked at that. */
+START_TEST(closing_overtakes_the_last_reference)
+{
+    scripted_begin(&s);
+    tkx_training_free(scripted_lora(&s));
+    fake_io_turn(s.io);
+    s.held = "/finish";
+    tkx_service_free(s.service);
+    if (_i == 1)
+        fake_io_turn(s.io); /* the finish request is under way */
+    tkx_context_close(s.context, 0, 0, NULL);
+    tkx_context_free(s.context);
+    fake_io_free(s.io);
+}
+END_TEST
+
 START_TEST(a_dead_session_fails_new_calls_at_once)
 {
     scripted_begin(&s);
@@ -436,6 +452,7 @@ int main(void)
     tcase_add_test(tc, an_older_service_loads_step_by_step);
     tcase_add_test(tc, a_cancelled_step_is_submitted_all_the_same);
     tcase_add_loop_test(tc, closing_ends_what_is_in_flight, 0, 3);
+    tcase_add_loop_test(tc, closing_overtakes_the_last_reference, 0, 2);
     tcase_add_test(tc, a_dead_session_fails_new_calls_at_once);
     tcase_add_test(tc, two_threads_share_the_numbers);
     suite_add_tcase(suite, tc);
