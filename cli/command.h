@@ -18,6 +18,9 @@ typedef struct cli_command {
 
 extern const cli_command cli_commands[];
 
+cli_run_fn cmd_doctor;
+cli_run_fn cmd_hw;
+cli_run_fn cmd_hw_fit;
 cli_run_fn cmd_version;
 
 #endif

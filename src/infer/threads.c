@@ -12,20 +12,16 @@
  * the waker changes the word and then looks at the flag (both sequentially consistent),
  * so no wake-up is lost.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* sched_getaffinity */
-#endif
 #include "infer/threads.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "infer/hw_limits.h"
 
 #define MAX_THREADS 64
 #define PIECE_BITS 20
@@ -209,17 +205,6 @@ void tkx__threads_run(tkx__threads *p, size_t n_pieces, tkx__threads_fn *fn, voi
     wait_for_done(p, n_pieces);
 }
 
-static size_t usable_cpus(void)
-{
-#if defined(__linux__)
-    cpu_set_t set;
-
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return (size_t)CPU_COUNT(&set);
-#endif
-    return sysconf(_SC_NPROCESSORS_ONLN) > 0 ? (size_t)sysconf(_SC_NPROCESSORS_ONLN) : 1;
-}
-
 static tkx_status start_workers(tkx__threads *p, tkx_error **err)
 {
     for (size_t i = 1; i < p->n_threads; i++) {
@@ -243,7 +228,7 @@ tkx_status tkx__threads_new(size_t n_threads, tkx__threads **out, tkx_error **er
     tkx_status st;
 
     if (n_threads == 0)
-        n_threads = usable_cpus();
+        n_threads = tkx__hw_usable_cpus();
     if (n_threads > MAX_THREADS)
         n_threads = MAX_THREADS;
     p = tkx__calloc(1, sizeof *p);

@@ -3,13 +3,11 @@
 #include "roof.h"
 
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
+#include "infer/hw_bandwidth.h"
 #include "infer/threads.h"
 
-#define STREAMS 8
 #define BYTES_PER_THREAD ((size_t)192 << 20)
 #define PASSES 6
 
@@ -21,53 +19,9 @@ double bench_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-typedef struct reading {
-    const uint64_t *data; /* [n_threads][BYTES_PER_THREAD / 8] */
-    volatile uint64_t sink[64];
-} reading;
-
-static void read_piece(void *ctx, size_t piece, size_t thread)
-{
-    reading *r = ctx;
-    size_t n = BYTES_PER_THREAD / sizeof(uint64_t);
-    size_t part = n / STREAMS;
-    const uint64_t *p = r->data + piece * n;
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < part; i += 8) /* one cache line of each stream in turn */
-        for (size_t s = 0; s < STREAMS; s++) {
-            const uint64_t *line = p + s * part + i;
-
-            sum += (line[0] ^ line[1]) + (line[2] ^ line[3]) + (line[4] ^ line[5]) +
-                   (line[6] ^ line[7]);
-        }
-    r->sink[thread % 64] = sum;
-}
-
 double roof_read(size_t n_threads)
 {
-    size_t size = n_threads * BYTES_PER_THREAD;
-    uint64_t *data = aligned_alloc(4096, size);
-    tkx__threads *pool = NULL;
-    double best = 0;
-    reading r = {.data = data};
-
-    if (!data || tkx__threads_new(n_threads, &pool, NULL) != TKX_OK) {
-        free(data);
-        return 0;
-    }
-    memset(data, 1, size);
-    for (int i = 0; i < PASSES; i++) {
-        double start = bench_now();
-        double rate;
-
-        tkx__threads_run(pool, n_threads, read_piece, &r);
-        rate = (double)size / (bench_now() - start);
-        best = rate > best ? rate : best;
-    }
-    tkx__threads_free(pool);
-    free(data);
-    return best;
+    return tkx__hw_read_bandwidth(n_threads, BYTES_PER_THREAD, PASSES);
 }
 
 #if defined(__x86_64__)
