@@ -223,6 +223,7 @@ void nn_base_free(nn_base *base)
     for (size_t i = 0; i < base->n_blocks; i++)
         tkx__free(base->blocks[i]);
     tkx__free(base->blocks);
+    tkx_tokenizer_unref(base->tokenizer);
     tkx__free(base->name);
     tkx__free(base->path);
     tkx__free(base);

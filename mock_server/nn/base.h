@@ -8,6 +8,8 @@
 #ifndef MOCK_NN_BASE_H
 #define MOCK_NN_BASE_H
 
+#include <tkx/tokenizer.h>
+
 #include "mock_server/nn/engine.h"
 
 typedef struct nn_config {
@@ -63,7 +65,8 @@ struct nn_base {
     float *rope_factors; /* [head_dim / 2] divisors of the frequencies, or NULL */
     int64_t *end_ids;
     size_t n_end_ids;
-    bool is_bytes; /* token ids are bytes, 256 ends the text */
+    bool is_bytes;            /* token ids are bytes, 256 ends the text */
+    tkx_tokenizer *tokenizer; /* NULL: none was found, or is_bytes */
     uint64_t n_params;
     void **blocks; /* every allocation above, freed together */
     size_t n_blocks;

@@ -131,7 +131,7 @@ nn_base_info nn_base_get_info(const nn_base *base)
         .n_experts = c->n_experts,
         .n_params = base->n_params,
         .is_tied = c->is_tied,
-        .has_tokenizer = base->is_bytes,
+        .has_tokenizer = base->is_bytes || base->tokenizer,
         .end_ids = base->end_ids,
         .n_end_ids = base->n_end_ids,
     };

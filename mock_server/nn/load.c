@@ -172,6 +172,23 @@ static tkx_status check_supported(const tkx__weights *w, const char *name,
                           c->has_mlp_bias ? "the MLP" : "");
 }
 
+/* For stop strings; a model without one, or with one of an unknown kind, does without. */
+static tkx_status open_tokenizer(nn_base *base, const char *path, tkx_error **err)
+{
+    tkx_error *cause = NULL;
+    tkx_status st = tkx_tokenizer_open(path, &base->tokenizer, &cause);
+
+    if (st == TKX_OK)
+        return st;
+    if (st == TKX_ERR_NOT_FOUND || st == TKX_ERR_UNSUPPORTED)
+        st = TKX_OK;
+    else
+        nn_fail_server(err, st, "tokenizer of base model '%s': %s", base->name,
+                       tkx_error_message(cause));
+    tkx_error_free(cause);
+    return st;
+}
+
 tkx_status nn_base_load(const char *name, const char *path, size_t max_context,
                         nn_base **out, tkx_error **err)
 {
@@ -190,6 +207,8 @@ tkx_status nn_base_load(const char *name, const char *path, size_t max_context,
         goto done;
     base->path = tkx__strdup(path);
     st = base->path ? copy_all(base, w, err) : tkx__fail_memory(err);
+    if (st == TKX_OK)
+        st = open_tokenizer(base, path, err);
     if (st != TKX_OK)
         goto done;
     *out = base;

@@ -15,7 +15,6 @@
 #include "mock_server/nn/fail.h"
 #include "mock_server/nn/filter.h"
 #include "mock_server/nn/sample_job.h"
-#include "mock_server/nn/vocabulary.h"
 
 enum { MAX_TEXT = 64 << 20 };
 
@@ -24,7 +23,8 @@ typedef struct live {
     size_t capacity; /* of out's arrays */
     nn_kv kv;
     nn_random random;
-    tkx__buf text; /* generated so far, when there are stop strings */
+    tkx__buf text;           /* generated so far, when there are stop strings */
+    tkx_text_stream *stream; /* NULL: tokens are bytes */
     bool is_done;
 } live;
 
@@ -101,6 +101,26 @@ static bool is_stop_text(const nn_sample_request *q, const tkx__buf *text, size_
     return false;
 }
 
+/* Add a token's text: of the byte model its byte, else the characters it completes. */
+static bool append_text(const nn_base *base, live *s, int32_t token)
+{
+    const char *piece;
+    size_t n;
+
+    if (base->is_bytes) {
+        if (token < 256)
+            tkx__buf_putc(&s->text, (char)(unsigned char)token);
+        return s->text.status == TKX_OK;
+    }
+    if (!s->stream && tkx_text_stream_new(base->tokenizer, TKX_DECODE_DEFAULT, &s->stream,
+                                          NULL) != TKX_OK)
+        return false;
+    if (tkx_text_stream_push(s->stream, token, &piece, &n, NULL) != TKX_OK)
+        return false;
+    tkx__buf_append(&s->text, piece, n);
+    return s->text.status == TKX_OK;
+}
+
 static void report_topk(const nn_sample_job *job, nn_sequence *o, const float *z,
                         size_t vocab, double lse)
 {
@@ -146,12 +166,12 @@ static bool step(group *g, live *s, const float *z)
         report_topk(g->job, s->out, z, vocab,
                     by == 1 ? lse : nn_log_sum_exp(z, vocab, 1));
     s->out->n_tokens++;
-    if (q->n_stop_strings > 0)
-        nn_token_append(g->job->snapshot->base, token, &s->text);
+    if (q->n_stop_strings > 0 && !append_text(g->job->snapshot->base, s, token))
+        return false;
     s->out->is_stopped =
         is_stop_token(g->job, token) || is_stop_text(q, &s->text, before);
     s->is_done = s->out->is_stopped || s->out->n_tokens == g->job->max_tokens;
-    return s->text.status == TKX_OK;
+    return true;
 }
 
 /* One token for every sequence still running; *n_live counts them. */
@@ -235,6 +255,7 @@ tkx_status nn_sequences_run(nn_sample_job *job, size_t first, size_t n, tkx_erro
     for (size_t i = 0; i < n; i++) {
         nn_kv_clear(&g.seqs[i].kv);
         tkx__buf_clear(&g.seqs[i].text);
+        tkx_text_stream_free(g.seqs[i].stream);
     }
     return st;
 }

@@ -15,7 +15,7 @@
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) &&        \
     !defined(__SANITIZE_THREAD__) && !defined(__clang__)
-#define NN_FAST __attribute__((target_clones("arch=haswell", "default")))
+#define NN_FAST __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
 #define NN_FAST
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nn_fixture.h"
@@ -181,6 +182,48 @@ START_TEST(stops_at_strings)
 }
 END_TEST
 
+/* With a vocabulary of its own: text is decoded, special tokens included. */
+START_TEST(stops_at_text_of_a_tokenizer)
+{
+    nn_engine *other = fixture_engine_of(1, "qwen3");
+    nn_snapshot *base = NULL;
+    nn_sample_request q = request();
+    nn_sample_result free_run, r;
+    tkx_tokenizer *tokenizer = NULL;
+    char path[4096], *text;
+    size_t size;
+    int64_t ids[12];
+    nn_stop_string stop;
+
+    snprintf(path, sizeof path, "%s/models/qwen3", TKX_TEST_DATA);
+    ck_assert_int_eq(tkx_tokenizer_open(path, &tokenizer, NULL), TKX_OK);
+    ck_assert_int_eq(nn_snapshot_of_base(other, nn_engine_base_at(other, 0), &base, NULL),
+                     TKX_OK);
+    q.use_default_stop = false;
+    q.temperature = 0;
+    ck_assert_int_eq(nn_sample(base, &q, 1, &free_run, NULL), TKX_OK);
+    for (size_t i = 0; i < 12; i++)
+        ids[i] = free_run.sequences[0].tokens[i];
+    ck_assert_int_eq(
+        tkx_tokenizer_decode(tokenizer, ids, 4, TKX_DECODE_DEFAULT, &text, &size, NULL),
+        TKX_OK);
+    stop = (nn_stop_string){text, size};
+    q.stop_strings = &stop;
+    q.n_stop_strings = 1;
+    ck_assert_int_eq(nn_sample(base, &q, 1, &r, NULL), TKX_OK);
+    ck_assert_int_eq(r.status, TKX_OK);
+    ck_assert(r.sequences[0].is_stopped);
+    ck_assert_uint_ge(r.sequences[0].n_tokens, 4);
+    ck_assert_uint_le(r.sequences[0].n_tokens, 6);
+    tkx_tokenizer_free_result(text);
+    tkx_tokenizer_unref(tokenizer);
+    nn_sample_result_clear(&free_run);
+    nn_sample_result_clear(&r);
+    nn_snapshot_unref(base);
+    nn_engine_free(other);
+}
+END_TEST
+
 /* What the extras say about the prompt hangs together. */
 START_TEST(prompt_extras)
 {
@@ -310,6 +353,7 @@ int main(void)
     tcase_add_test(tc, snapshot_is_frozen);
     tcase_add_test(tc, stops_at_tokens);
     tcase_add_test(tc, stops_at_strings);
+    tcase_add_test(tc, stops_at_text_of_a_tokenizer);
     tcase_add_test(tc, prompt_extras);
     tcase_add_test(tc, can_be_cancelled);
     tcase_add_test(tc, refuses_wrong_requests);
