@@ -262,6 +262,16 @@ static void end_loop(tkx_context *context)
     pthread_mutex_unlock(&context->ending);
 }
 
+static bool is_all_over(tkx_context *context)
+{
+    bool is_over;
+
+    pthread_mutex_lock(&context->ending);
+    is_over = context->is_loop_ended;
+    pthread_mutex_unlock(&context->ending);
+    return is_over;
+}
+
 static tkx_status refuse(tkx_error **err)
 {
     return tkx__fail(
@@ -281,12 +291,8 @@ tkx_status tkx_context_close(tkx_context *context, unsigned flags, int64_t deadl
             end_all(context);
         return TKX_OK;
     }
-    if (is_ended(context)) {
-        if (!tkx__loop_may_wait(context->loop))
-            return refuse(err);
-        end_loop(context);
+    if (is_all_over(context))
         return TKX_OK;
-    }
     if (!tkx__loop_may_wait(context->loop))
         return refuse(err);
     if (leave_open(context, flags, deadline_ms)) {
