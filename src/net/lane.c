@@ -232,10 +232,11 @@ static long connection_limit(tkx__lane lane, size_t configured)
 bool tkx__lane_open(tkx__loop *loop, tkx__lane which)
 {
     tkx__lane_state *lane = &loop->lanes[which];
-    long limit = connection_limit(which, loop->config.max_connections);
+    long limit;
 
     if (lane->multi)
         return true;
+    limit = connection_limit(which, loop->config.max_connections);
     lane->multi = curl_multi_init();
     if (!lane->multi)
         return false;

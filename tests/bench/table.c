@@ -3,10 +3,12 @@
 
 #include <stddef.h>
 
+bench_fn bench_client;
 bench_fn bench_engine;
 bench_fn bench_trainer;
 
 const bench_entry benches[] = {
+    {"client", bench_client, "the client against a server that answers at once"},
     {"engine", bench_engine, "the local engine: prefill, decode, first token, limits"},
     {"trainer", bench_trainer, "the mock server's trainer: forward_backward, share of peak"},
     {NULL, NULL, NULL},
