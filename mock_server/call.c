@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "mock_server/jw.h"
+#include "mock_server/server.h"
+#include "mock_server/strict.h"
 
 const char *call_header_in(const call *c, const char *name)
 {
@@ -24,6 +26,21 @@ const char *call_keep(call *c, const char *text)
     return kept ? kept : "";
 }
 
+/* Twinkle's types forbid unknown members, the hosted ones do so with --strict. */
+static bool keys_are_known(call *c, const jv *body)
+{
+    const mock_options *opt = &c->srv->opt;
+    bool is_old = opt->dialect != DIALECT_HOSTED;
+    const char *key;
+    if (!(opt->is_strict || opt->dialect == DIALECT_TWINKLE) ||
+        opt->dialect == DIALECT_SKYRL)
+        return true;
+    key = strict_unknown(c->route->pattern, is_old, body);
+    if (key)
+        call_invalid(c, key, "Extra inputs are not permitted");
+    return !key;
+}
+
 bool call_json(call *c, const jv **out)
 {
     tkx_error *err = NULL;
@@ -39,7 +56,7 @@ bool call_json(call *c, const jv **out)
         call_invalid(c, NULL, "Input should be an object");
         return false;
     }
-    return true;
+    return keys_are_known(c, *out);
 }
 
 bool call_ok(call *c)

@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "mock_server/jw.h"
+#include "mock_server/sweep.h"
 #include "mock_server/util.h"
 
 void outcome_init(outcome *out)
@@ -321,6 +322,7 @@ void future_tick(mock_server *srv)
     if (now - srv->forgot_ms >= period) {
         srv->forgot_ms = now;
         forget_old(srv);
+        sweep_expired(srv);
     }
 }
 

@@ -25,8 +25,8 @@ static bool find_own(call *c, checkpoint_row *row)
                            "checkpoint id %s/%s: weights/NAME, sampler_weights/NAME or "
                            "external_weights/NAME is wanted",
                            c->params[1], c->params[2]);
-    snprintf(path, sizeof path, "tinker://%.255s/%.24s/%.255s", c->params[0], c->params[1],
-             c->params[2]);
+    snprintf(path, sizeof path, "tinker://%.255s/%.24s/%.255s", c->params[0],
+             c->params[1], c->params[2]);
     if (checkpoint_find(c->srv, path, NULL, NULL, row, &err) != TKX_OK)
         return !call_fail(c, &err);
     if (strcmp(row->owner, c->owner) != 0)

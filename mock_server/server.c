@@ -8,11 +8,13 @@
 #include "mock_server/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@
 #include "base/mem.h"
 #include "mock_server/future.h"
 #include "mock_server/snapshots.h"
+#include "mock_server/sweep.h"
 #include "mock_server/util.h"
 #include "mock_server/work.h"
 
@@ -132,6 +135,20 @@ static tkx_status load_secret(mock_server *srv, tkx_error **err)
                   (const void *)srv->secret, sizeof srv->secret);
 }
 
+/* One server per folder: the lock ends with the process, however that ends. */
+static tkx_status lock_state(mock_server *srv, tkx_error **err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/lock", srv->state_dir);
+    srv->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (srv->lock_fd < 0)
+        return tkx__fail_errno(err, errno, "open %s", path);
+    if (flock(srv->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return tkx__fail(err, TKX_ERR_BUSY, "--state %s: another server uses this folder",
+                         srv->state_dir);
+    return TKX_OK;
+}
+
 static tkx_status open_state(mock_server *srv, tkx_error **err)
 {
     char path[4096];
@@ -140,10 +157,14 @@ static tkx_status open_state(mock_server *srv, tkx_error **err)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "--state: the path is too long");
     strcpy(srv->state_dir, srv->opt.state_dir);
     st = make_dirs(srv, err);
+    if (st == TKX_OK)
+        st = lock_state(srv, err);
     if (st != TKX_OK)
         return st;
     snprintf(path, sizeof path, "%s/records.sqlite", srv->state_dir);
     st = db_open(path, &srv->db, err);
+    if (st == TKX_OK)
+        sweep_files(srv);
     if (st == TKX_OK)
         st = load_secret(srv, err);
     return st;
@@ -246,7 +267,7 @@ tkx_status server_new(const mock_options *opt, mock_server **out, tkx_error **er
     if (!srv)
         return tkx__fail_memory(err);
     srv->opt = *opt;
-    srv->wake_fd = -1;
+    srv->wake_fd = srv->lock_fd = -1;
     srv->started_ms = mock_now_ms();
     init_locks(srv);
     st = open_state(srv, err);
@@ -312,6 +333,8 @@ void server_free(mock_server *srv)
     snapshots_free(srv->snapshots);
     nn_engine_free(srv->engine);
     db_close(srv->db);
+    if (srv->lock_fd >= 0)
+        close(srv->lock_fd);
     pthread_mutex_destroy(&srv->lock);
     pthread_mutex_destroy(&srv->done_lock);
     pthread_cond_destroy(&srv->intake_ready);

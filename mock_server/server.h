@@ -35,6 +35,7 @@ struct mock_server {
     mock_options opt;
     nn_engine *engine;
     char state_dir[3072];
+    int lock_fd;                            /* holds the state folder */
     unsigned char secret[MOCK_SECRET_SIZE]; /* signs tokens and links; kept in facts */
     char url[512];                          /* http://HOST:PORT */
     int64_t started_ms;
