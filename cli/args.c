@@ -11,6 +11,13 @@
 #include "command.h"
 #include "output.h"
 
+cli_option *cli_options_add(cli_option *rows, const cli_option *more, size_t n_more)
+{
+    memcpy(rows, more, n_more * sizeof *rows);
+    memset(rows + n_more, 0, sizeof *rows);
+    return rows + n_more;
+}
+
 static void print_help(const cli_syntax *syntax)
 {
     printf("usage: tkx %s\n\n%s\n\n", syntax->usage, syntax->about);

@@ -32,6 +32,12 @@ typedef struct cli_option {
     int *is_given;      /* set to 1 when the option occurs; may be NULL */
 } cli_option;
 
+/* Enough rows for any command. */
+#define CLI_MAX_OPTIONS 48
+
+/* Copy rows to @p rows, and an end after them; returns the place of that end. */
+cli_option *cli_options_add(cli_option *rows, const cli_option *more, size_t n_more);
+
 typedef struct cli_syntax {
     const char *usage; /* after "usage: tkx " */
     const char *about;

@@ -21,6 +21,8 @@ extern const cli_command cli_commands[];
 cli_run_fn cmd_doctor;
 cli_run_fn cmd_hw;
 cli_run_fn cmd_hw_fit;
+cli_run_fn cmd_sample;
+cli_run_fn cmd_train_sft;
 cli_run_fn cmd_version;
 
 #endif

@@ -10,6 +10,8 @@
 #include "output.h"
 
 const cli_command cli_commands[] = {
+    {"train sft", cmd_train_sft, "fine-tune a LoRA adapter on pairs of texts"},
+    {"sample", cmd_sample, "let a model continue a prompt"},
     {"doctor", cmd_doctor, "check this machine and this installation"},
     {"hw fit", cmd_hw_fit, "does a model fit this machine, in which weight type"},
     {"hw", cmd_hw, "show what this machine offers a local model"},

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connection.h - the options that every command with a service takes, and the context and
+ * service made from them.
+ */
+#ifndef CLI_CONNECTION_H
+#define CLI_CONNECTION_H
+
+#include <tkx/service.h>
+
+#include "args.h"
+
+typedef struct cli_connection {
+    const char *base_url; /* --base-url, else TINKER_BASE_URL, else the hosted service */
+    const char *api_key;  /* --api-key, else TINKER_API_KEY */
+    double timeout_s;     /* --timeout: of one operation; 0: none */
+    int is_verbose;
+    tkx_context *context;
+    tkx_service *service;
+} cli_connection;
+
+/* Write the connection's rows at @p rows; returns the place after them. */
+cli_option *cli_connection_options(cli_connection *connection, cli_option *rows);
+
+/* Open the context and the service.  CLI_OK, or CLI_FAILED after saying why. */
+int cli_connection_open(cli_connection *connection);
+void cli_connection_close(cli_connection *connection);
+
+/*
+ * Wait for a future, --timeout at most, or until Ctrl-C when is_interruptible.  CLI_OK,
+ * CLI_FAILED after saying "<what>: why", or CLI_INTERRUPTED.
+ */
+int cli_wait(const cli_connection *connection, tkx_future *future, int is_interruptible,
+             const char *what);
+
+/* From now on Ctrl-C is noted instead of ending the program (a second one ends it). */
+void cli_catch_interrupts(void);
+int cli_is_interrupted(void);
+
+#endif
