@@ -61,6 +61,10 @@ TKX_API void tkx_sampling_free(tkx_sampling *sampling);
 /** The sampling session's id.  Borrowed from @p sampling.  Thread: any. */
 TKX_API const char *tkx_sampling_id(const tkx_sampling *sampling);
 
+/** The base model behind it; NULL when the service did not say.  Borrowed from
+    @p sampling.  Thread: any. */
+TKX_API const char *tkx_sampling_base_model(const tkx_sampling *sampling);
+
 /**
  * Ask for completions.  The future's result: tkx_future_take_sample().
  *

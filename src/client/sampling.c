@@ -22,6 +22,7 @@ static void free_sampling(void *arg)
 
     tkx__sampler_free(s->sampler);
     tkx__free(s->id);
+    tkx__free(s->base_model);
     tkx__free(s);
     tkx__service_unref(service);
 }
@@ -81,6 +82,17 @@ const char *tkx_sampling_id(const tkx_sampling *sampling)
     return sampling->id;
 }
 
+const char *tkx_sampling_base_model(const tkx_sampling *sampling)
+{
+    return sampling->base_model;
+}
+
+bool tkx__sampling_set_base_model(tkx_sampling *sampling, const char *base_model)
+{
+    sampling->base_model = base_model ? tkx__strdup(base_model) : NULL;
+    return !base_model || sampling->base_model;
+}
+
 /* --- making one ----------------------------------------------------------------------
  */
 
@@ -91,6 +103,7 @@ typedef struct creation {
     const char *model_path;
     tkx__retry_settings settings;
     bool records_stability_info;
+    tkx_sampling *sampling; /* made, and still being asked about */
 } creation;
 
 static void *decode(const tkx__payload *payload, void *arg, tkx_error **err)
@@ -108,24 +121,92 @@ static void free_answer(void *result)
     tkx_create_sampling_session_result_free(result);
 }
 
+/* The client is complete: hand it out, or fail. */
+static void finish(creation *c, tkx_error *error)
+{
+    tkx_sampling *sampling = c->sampling;
+
+    c->sampling = NULL;
+    if (!error) {
+        tkx__task_succeed(&c->task, sampling);
+        return;
+    }
+    tkx_sampling_free(sampling);
+    tkx__task_fail(&c->task, error);
+}
+
+static void *decode_info(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_sampler_info *info = NULL;
+
+    (void)arg;
+    tkx__sampler_info_decode_json(payload->bytes, payload->size, &info, err);
+    return info;
+}
+
+static void free_info(void *info)
+{
+    tkx_sampler_info_free(info);
+}
+
+/* What the sampler's base model is serves the tokenizer only: a service that does not say
+   costs nobody the client. */
+static void on_info(void *arg, void *answer, tkx_error *error)
+{
+    creation *c = arg;
+    tkx_sampler_info *info = answer;
+    tkx_error *err = NULL;
+
+    c->task.exchange = NULL;
+    tkx_error_free(error);
+    if (info && !tkx__sampling_set_base_model(c->sampling, info->base_model))
+        tkx__fail_memory(&err);
+    tkx_sampler_info_free(info);
+    finish(c, err);
+}
+
+static tkx_status ask_for_info(creation *c, tkx_error **err)
+{
+    tkx__buf route;
+
+    tkx__buf_init(&route, MAX_BODY);
+    tkx__buf_printf(&route, "samplers/%s", c->sampling->id);
+    if (route.status != TKX_OK) {
+        tkx__buf_clear(&route);
+        return tkx__fail_memory(err);
+    }
+    const tkx__exchange_call spec = {
+        .call = {.what = "get_sampler",
+                 .method = "GET",
+                 .route = tkx__buf_text(&route),
+                 .lane = TKX__LANE_SESSION,
+                 .sdk_method = "ServiceClient.create_sampling_client",
+                 .seq_id = -1},
+        .decode = decode_info,
+        .free_result = free_info,
+    };
+    tkx_status st = tkx__exchange_start(c->task.service->site, &spec, on_info, c,
+                                        &c->task.exchange, err);
+    tkx__buf_clear(&route);
+    return st;
+}
+
 static void on_answer(void *arg, void *answer, tkx_error *error)
 {
     creation *c = arg;
     tkx_create_sampling_session_result *result = answer;
-    tkx_sampling *sampling = NULL;
 
     c->task.exchange = NULL;
     if (!error) {
-        sampling = tkx__sampling_new(c->task.service, result->sampling_session_id,
-                                     &c->settings, c->records_stability_info);
-        if (!sampling)
+        c->sampling = tkx__sampling_new(c->task.service, result->sampling_session_id,
+                                        &c->settings, c->records_stability_info);
+        if (!c->sampling || !tkx__sampling_set_base_model(c->sampling, c->base_model))
             tkx__fail_memory(&error);
     }
     tkx_create_sampling_session_result_free(result);
-    if (sampling)
-        tkx__task_succeed(&c->task, sampling);
-    else
-        tkx__task_fail(&c->task, error);
+    if (!error && !c->base_model && ask_for_info(c, &error) == TKX_OK)
+        return;
+    finish(c, error);
 }
 
 static tkx_status start(tkx__task *task, tkx_error **err)
@@ -164,7 +245,10 @@ static tkx_status start(tkx__task *task, tkx_error **err)
 
 static void clear(tkx__task *task)
 {
-    tkx__arena_clear(&((creation *)task)->arena);
+    creation *c = (creation *)task;
+
+    tkx_sampling_free(c->sampling);
+    tkx__arena_clear(&c->arena);
 }
 
 static const tkx__task_kind kind = {

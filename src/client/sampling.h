@@ -13,6 +13,7 @@ struct tkx_sampling {
     tkx_service *service;  /* counted */
     tkx__sampler *sampler; /* loop thread */
     char *id;
+    char *base_model; /* NULL: not known */
     bool records_stability_info;
 };
 
@@ -22,6 +23,8 @@ extern const tkx__result_type tkx__result_sampling;
 tkx_sampling *tkx__sampling_new(tkx_service *service, const char *sampling_session_id,
                                 const tkx__retry_settings *settings,
                                 bool records_stability_info);
+/* Before the client is handed out.  False: out of memory. */
+bool tkx__sampling_set_base_model(tkx_sampling *sampling, const char *base_model);
 tkx_sampling *tkx__sampling_ref(tkx_sampling *sampling);
 
 #endif

@@ -26,6 +26,13 @@ static void free_save(void *result)
     tkx_save_weights_result_free(result);
 }
 
+static const char *base_model_of(const tkx__step *step)
+{
+    const tkx_model_info *info = step->training->info;
+
+    return info ? info->model_data.model_name : NULL;
+}
+
 static void *make_sampling(tkx__step *step, void *result, tkx_error **err)
 {
     tkx_save_weights_result *save = result;
@@ -34,8 +41,11 @@ static void *make_sampling(tkx__step *step, void *result, tkx_error **err)
     if (save->sampling_session_id) {
         sampling =
             tkx__sampling_new(step->task.service, save->sampling_session_id, NULL, false);
-        if (!sampling)
+        if (!sampling || !tkx__sampling_set_base_model(sampling, base_model_of(step))) {
+            tkx_sampling_free(sampling);
+            sampling = NULL;
             tkx__fail_memory(err);
+        }
     } else {
         tkx__fail(err, TKX_ERR_PROTOCOL,
                   "save_weights_for_sampler: the service made no sampling session");
