@@ -50,6 +50,8 @@ struct tkx__call {
     char url[];
 };
 
+#define TROUBLE_EVERY_MS 30000
+
 static void send_now(tkx__call *call);
 
 static int64_t elapsed(const tkx__call *call)
@@ -216,6 +218,29 @@ static bool is_success(const tkx__call *call, int http_status)
            (call->spec.takes_redirect && http_status >= 300 && http_status < 400);
 }
 
+/*
+ * Resending may go on for minutes, so the user is told why nothing happens: at once, then
+ * once in a while for the whole site, since thousands of calls meet the same fault.
+ */
+static void say_trouble(tkx__call *call, const tkx__reply *reply, int64_t delay_ms)
+{
+    tkx__site *site = call->site;
+    int64_t now = tkx__site_now(site);
+    bool is_due =
+        !site->trouble_said_ms || now - site->trouble_said_ms >= TROUBLE_EVERY_MS;
+    char status[32];
+
+    if (!is_due && !tkx__log_wants(site->log, TKX_LOG_DEBUG))
+        return;
+    snprintf(status, sizeof status, "HTTP status %d", reply->http_status);
+    tkx__log_write(site->log, is_due ? TKX_LOG_WARNING : TKX_LOG_DEBUG, "service",
+                   "%s: %s; trying again in %.1f s", call->spec.what,
+                   reply->error ? tkx_error_message(reply->error) : status,
+                   (double)delay_ms / 1000);
+    if (is_due)
+        site->trouble_said_ms = now;
+}
+
 /* Inner layer: the same call again.  True when it took the reply. */
 static bool retry_inner(tkx__call *call, const tkx__reply *reply, bool is_link)
 {
@@ -230,6 +255,7 @@ static bool retry_inner(tkx__call *call, const tkx__reply *reply, bool is_link)
     if (delay < 0)
         delay = tkx__backoff_inner_ms(call->n_inner, tkx__site_uniform(call->site));
     call->n_inner++;
+    say_trouble(call, reply, delay);
     pause_for(call, delay);
     return true;
 }
@@ -255,6 +281,7 @@ static bool retry_outer(tkx__call *call, const tkx__reply *reply, bool is_link)
     if (delay > TKX__OUTER_BUDGET_MS - passed)
         delay = TKX__OUTER_BUDGET_MS - passed;
     begin_again(call);
+    say_trouble(call, reply, delay);
     pause_for(call, delay);
     return true;
 }

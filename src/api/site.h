@@ -96,6 +96,7 @@ typedef struct tkx__site {
     struct tkx__cancel *cancels, *cancels_tail; /* not sent yet: cancel_queue.c */
     int64_t n_cancels;                          /* under way */
     struct tkx__op *ops;                        /* every operation that has not settled */
+    int64_t trouble_said_ms; /* when a resend was last told to the user; 0: never */
     char *seen_notes[8];                        /* deprecation notes already logged */
 } tkx__site;
 

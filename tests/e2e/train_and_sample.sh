@@ -14,7 +14,7 @@ run 0 "$TKX_BIN/tkx" sample --base-model tkx/bytes --prompt "colour of grass?" -
 before=$(json_text text <"$work/out.txt")
 prints '^\{"text":.*"tokens":\[.*"logprobs":\[.*"stop_reason":"(stop|length)"'
 
-run 0 "$TKX_BIN/tkx" train sft --data "$work/data.jsonl" --model tkx/bytes --rank 8 --steps 40 --lr 0.01 \
+run 0 "$TKX_BIN/tkx" train sft --data "$work/data.jsonl" --model tkx/bytes --rank 8 --steps 40 --lr 0.003 \
     --batch-size 2 --save colours --json
 [ "$(grep -c '"step":' "$work/out.txt")" = 40 ] || fail "not 40 steps"
 prints '^\{"step":1,"loss":[0-9.]+,"tokens":[0-9]+\}$'
