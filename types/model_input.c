@@ -139,7 +139,7 @@ tkx_status tkx_model_input_length(const tkx_model_input *input, size_t *n_tokens
 
     *n_tokens = 0;
     for (size_t i = 0; i < input->n_chunks; i++) {
-        size_t length;
+        size_t length = 0;
         tkx_status st = chunk_length(&input->chunks[i], i, &length, err);
 
         if (st != TKX_OK)

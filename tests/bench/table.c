@@ -4,6 +4,8 @@
 #include <stddef.h>
 
 bench_fn bench_client;
+bench_fn bench_codec;
+bench_fn bench_encode;
 bench_fn bench_engine;
 bench_fn bench_trainer;
 
@@ -11,5 +13,7 @@ const bench_entry benches[] = {
     {"client", bench_client, "the client against a server that answers at once"},
     {"engine", bench_engine, "the local engine: prefill, decode, first token, limits"},
     {"trainer", bench_trainer, "the mock server's trainer: forward_backward, share of peak"},
+    {"encode", bench_encode, "a training body as JSON: MB/s beside memcpy"},
+    {"codec", bench_codec, "JSON and protobuf both ways: MB/s, allocations, zstd"},
     {NULL, NULL, NULL},
 };
