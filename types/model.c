@@ -2,6 +2,8 @@
 /* model.c - create_model and get_info as tables. */
 #include "types/model.h"
 
+#include <string.h>
+
 #include "types/owned.h"
 #include "types/schema.h"
 
@@ -84,6 +86,11 @@ tkx_status tkx__model_info_decode_json(const void *bytes, size_t size,
     tkx_status st = tkx__schema_decode(&model_info, bytes, size, &object, err);
 
     *out = object;
+    if (st == TKX_OK && (*out)->model_data.tokenizer_id) {
+        const char *id = (*out)->model_data.tokenizer_id;
+
+        *(char *)(id + strcspn(id, ":")) = '\0'; /* a revision; the text is ours */
+    }
     return st;
 }
 

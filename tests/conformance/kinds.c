@@ -8,5 +8,7 @@ const conf_kind conf_kinds[] = {
     {"models", conf_models},
     {"training", conf_training},
     {"tokenizers", conf_tokenizers},
+    {"fixtures", conf_fixtures},
+    {"codecs", conf_codecs},
     {NULL, NULL},
 };

@@ -12,6 +12,8 @@ typedef struct conf_kind {
 
 conf_kind_fn conf_losses; /* losses.c */
 
+conf_kind_fn conf_fixtures;
+conf_kind_fn conf_codecs;
 extern const conf_kind conf_kinds[];
 
 conf_kind_fn conf_models;

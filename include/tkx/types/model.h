@@ -39,7 +39,7 @@ typedef struct tkx_create_model_result {
 typedef struct tkx_model_data {
     const char *arch;
     const char *model_name;
-    const char *tokenizer_id; /* as sent; a suffix after ':' is not part of the name */
+    const char *tokenizer_id; /* without what a server puts behind a ':' */
 } tkx_model_data;
 
 typedef struct tkx_model_info {

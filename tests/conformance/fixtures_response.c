@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fixtures_response.c - decodes recorded answers and compares with what the SDK made of
+ * them.  Only answers that a codec alone decides: one reply with status 200 and a body.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fixtures.h"
+#include "fixtures_result.h"
+#include "types/billing.h"
+#include "types/checkpoint.h"
+#include "types/forward_backward_output.h"
+#include "types/model.h"
+#include "types/optimizer.h"
+#include "types/sample_response.h"
+#include "types/service.h"
+#include "types/session.h"
+#include "types/weights.h"
+
+typedef struct reply {
+    const char *body;
+    size_t size;
+    bool is_proto;
+} reply;
+
+/* Decodes, and writes the value into w. */
+typedef tkx_status decode_fn(fixture *f, const reply *r, tkx__json_writer *w,
+                             tkx_error **err);
+
+static tkx_status sample(fixture *f, const reply *r, tkx__json_writer *w, tkx_error **err)
+{
+    const jdom *expect = jdom_get(jdom_get(f->root, "expect"), "result");
+    const jdom *sequences = jdom_get(expect, "sequences");
+    const char **ids =
+        tkx__arena_zalloc(f->arena, jdom_count(sequences) + 1, sizeof *ids);
+    tkx_sample_response *response;
+    tkx_sample_request asked;
+    tkx_status st =
+        r->is_proto ? tkx__sample_response_decode_proto(r->body, r->size, &response, err)
+                    : tkx__sample_response_decode_json(r->body, r->size, &response, err);
+
+    if (st == TKX_OK && fixture_sample(f, &asked))
+        st = tkx__sample_response_check(response, &asked, err);
+    /* The ids come with the submit's answer; here they are taken as given. */
+    for (size_t i = 0; i < jdom_count(sequences); i++) {
+        ids[i] = jdom_text(jdom_get(jdom_at(sequences, i), "sequence_id"));
+        ids[i] = ids[i] ? ids[i] : "";
+    }
+    if (st == TKX_OK && jdom_get(jdom_at(sequences, 0), "sequence_id"))
+        st = tkx__sample_response_set_ids(
+            response, &(tkx_string_list){ids, jdom_count(sequences)}, err);
+    if (st == TKX_OK)
+        result_sample(w, response);
+    tkx_sample_response_free(response);
+    return st;
+}
+
+static tkx_status decode_training(const reply *r, tkx_forward_backward_output **out,
+                                  tkx_error **err)
+{
+    return r->is_proto
+               ? tkx__forward_backward_output_decode_proto(r->body, r->size, out, err)
+               : tkx__forward_backward_output_decode_json(r->body, r->size, out, err);
+}
+
+static tkx_status training(fixture *f, const reply *r, tkx__json_writer *w,
+                           tkx_error **err)
+{
+    tkx_forward_backward_output *output;
+    tkx_status st = decode_training(r, &output, err);
+
+    (void)f;
+    if (st == TKX_OK)
+        result_training(w, output);
+    tkx_forward_backward_output_free(output);
+    return st;
+}
+
+/* Decoders of records: T *object, tkx__T_decode_json, WRITE, tkx_T_free. */
+#define RECORD(FN, T, WRITE)                                                             \
+    static tkx_status FN(fixture *f, const reply *r, tkx__json_writer *w,                \
+                         tkx_error **err)                                                \
+    {                                                                                    \
+        tkx_##T *v;                                                                      \
+        tkx_status st = tkx__##T##_decode_json(r->body, r->size, &v, err);               \
+                                                                                         \
+        (void)f;                                                                         \
+        if (st == TKX_OK)                                                                \
+            WRITE(w, v);                                                                 \
+        tkx_##T##_free(v);                                                               \
+        return st;                                                                       \
+    }
+
+static void put_optim(tkx__json_writer *w, const tkx_optim_step_result *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_put_key(w, "metrics");
+    result_metrics(w, v->metrics, v->n_metrics);
+    tkx__json_end_object(w);
+}
+
+static void put_saved(tkx__json_writer *w, const tkx_save_weights_result *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_member_string(w, "path", v->path);
+    tkx__json_member_string(w, "sampling_session_id", v->sampling_session_id);
+    tkx__json_end_object(w);
+}
+
+static void put_loaded(tkx__json_writer *w, const tkx_load_weights_result *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_member_string(w, "path", v->path);
+    tkx__json_member_string(w, "model_id", v->model_id);
+    tkx__json_end_object(w);
+}
+
+static void put_created(tkx__json_writer *w, const tkx_create_model_result *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_member_string(w, "model_id", v->model_id);
+    tkx__json_end_object(w);
+}
+
+static void put_copied(tkx__json_writer *w, const tkx_copy_weights_result *v)
+{
+    tkx__json_put_string(w, v->tinker_path);
+}
+
+static void put_capabilities(tkx__json_writer *w, const tkx_server_capabilities *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_put_key(w, "supported_models");
+    tkx__json_begin_array(w);
+    for (size_t i = 0; i < v->n_supported_models; i++) {
+        tkx__json_begin_object(w);
+        tkx__json_member_string(w, "model_name", v->supported_models[i].model_name);
+        result_size(w, "max_context_length", v->supported_models[i].max_context_length);
+        result_flag(w, "trainable", v->supported_models[i].trainable);
+        result_flag(w, "sampleable", v->supported_models[i].sampleable);
+        tkx__json_end_object(w);
+    }
+    tkx__json_end_array(w);
+    tkx__json_end_object(w);
+}
+
+static void put_health(tkx__json_writer *w, const tkx_health *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_member_string(w, "status", v->status);
+    tkx__json_end_object(w);
+}
+
+static void put_model_info(tkx__json_writer *w, const tkx_model_info *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_put_key(w, "model_data");
+    tkx__json_begin_object(w);
+    tkx__json_member_string(w, "arch", v->model_data.arch);
+    tkx__json_member_string(w, "model_name", v->model_data.model_name);
+    tkx__json_member_string(w, "tokenizer_id", v->model_data.tokenizer_id);
+    tkx__json_end_object(w);
+    tkx__json_member_string(w, "model_id", v->model_id);
+    result_optimizer(w, &v->optimizer_config);
+    result_flag(w, "is_lora", v->is_lora);
+    result_size(w, "lora_rank", v->lora_rank);
+    tkx__json_member_string(w, "model_name", v->model_name);
+    tkx__json_end_object(w);
+}
+
+static void put_weights_info(tkx__json_writer *w, const tkx_weights_info *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_member_string(w, "base_model", v->base_model);
+    result_optimizer(w, &v->optimizer_config);
+    tkx__json_member_bool(w, "is_lora", v->is_lora);
+    result_size(w, "lora_rank", v->lora_rank);
+    result_flag(w, "train_unembed", v->train_unembed);
+    result_flag(w, "train_mlp", v->train_mlp);
+    result_flag(w, "train_attn", v->train_attn);
+    tkx__json_end_object(w);
+}
+
+static void put_runs(tkx__json_writer *w, const tkx_training_run_list *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_put_key(w, "training_runs");
+    tkx__json_begin_array(w);
+    for (size_t i = 0; i < v->count; i++)
+        result_run(w, &v->items[i]);
+    tkx__json_end_array(w);
+    result_cursor(w, &v->cursor);
+    tkx__json_end_object(w);
+}
+
+static void put_urls(tkx__json_writer *w, const tkx_external_weights_urls *v)
+{
+    tkx__json_begin_object(w);
+    result_pairs(w, "urls", &v->urls);
+    result_time(w, "expires", v->expires);
+    tkx__json_end_object(w);
+}
+
+static void put_sessions(tkx__json_writer *w, const tkx_session_list *v)
+{
+    tkx__json_begin_object(w);
+    result_strings(w, "sessions", &v->sessions);
+    tkx__json_end_object(w);
+}
+
+static void put_session(tkx__json_writer *w, const tkx_session_info *v)
+{
+    tkx__json_begin_object(w);
+    result_strings(w, "training_run_ids", &v->training_run_ids);
+    result_strings(w, "sampler_ids", &v->sampler_ids);
+    result_pairs(w, "user_metadata", &v->user_metadata);
+    tkx__json_member_string(w, "display_name", v->display_name);
+    tkx__json_end_object(w);
+}
+
+static void put_sampler(tkx__json_writer *w, const tkx_sampler_info *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_member_string(w, "sampler_id", v->sampler_id);
+    tkx__json_member_string(w, "base_model", v->base_model);
+    tkx__json_member_string(w, "model_path", v->model_path);
+    tkx__json_end_object(w);
+}
+
+static void put_audit(tkx__json_writer *w, const tkx_audit_log *v)
+{
+    tkx__json_begin_object(w);
+    tkx__json_put_key(w, "entries");
+    tkx__json_begin_array(w);
+    for (size_t i = 0; i < v->n_entries; i++) {
+        const tkx_audit_entry *e = &v->entries[i];
+
+        tkx__json_begin_object(w);
+        result_time(w, "timestamp", e->timestamp);
+        tkx__json_member_string(w, "event", e->event);
+        tkx__json_put_key(w, "event_details");
+        tkx__json_begin_object(w);
+        for (size_t k = 0; k < e->event_details.count; k++) {
+            tkx__json_put_key(w, e->event_details.items[k].name);
+            tkx__json_put_raw(w, e->event_details.items[k].json,
+                              strlen(e->event_details.items[k].json));
+        }
+        tkx__json_end_object(w);
+        tkx__json_member_string(w, "model_id", e->model_id);
+        tkx__json_member_string(w, "tinker_path", e->tinker_path);
+        tkx__json_member_string(w, "purpose", e->purpose);
+        tkx__json_end_object(w);
+    }
+    tkx__json_end_array(w);
+    tkx__json_end_object(w);
+}
+
+static void put_storage(tkx__json_writer *w, const tkx_checkpoint_storage *v)
+{
+    tkx__json_begin_object(w);
+    result_price(w, "effective_rate_usd_per_gigabyte_month",
+                 v->effective_rate_usd_per_gigabyte_month);
+    tkx__json_put_key(w, "data");
+    tkx__json_begin_array(w);
+    for (size_t i = 0; i < v->n_rows; i++) {
+        const tkx_checkpoint_storage_row *row = &v->rows[i];
+
+        tkx__json_begin_object(w);
+        tkx__json_member_string(w, "project_id", row->project_id);
+        tkx__json_member_string(w, "org_user_urn", row->org_user_urn);
+        tkx__json_member_string(w, "user_email", row->user_email);
+        tkx__json_member_string(w, "user_name", row->user_name);
+        tkx__json_member_i64(w, "checkpoint_count", row->checkpoint_count);
+        tkx__json_member_i64(w, "size_bytes", row->size_bytes);
+        tkx__json_member_f64(w, "size_gigabytes", row->size_gigabytes);
+        result_price(w, "estimated_monthly_cost_usd", row->estimated_monthly_cost_usd);
+        tkx__json_end_object(w);
+    }
+    tkx__json_end_array(w);
+    tkx__json_end_object(w);
+}
+
+RECORD(optim, optim_step_result, put_optim)
+RECORD(saved, save_weights_result, put_saved)
+RECORD(loaded, load_weights_result, put_loaded)
+RECORD(created, create_model_result, put_created)
+RECORD(copied, copy_weights_result, put_copied)
+RECORD(capabilities, server_capabilities, put_capabilities)
+RECORD(health, health, put_health)
+RECORD(model_info, model_info, put_model_info)
+RECORD(weights_info, weights_info, put_weights_info)
+RECORD(runs, training_run_list, put_runs)
+RECORD(run, training_run, result_run)
+RECORD(checkpoints, checkpoint_list, result_checkpoints)
+RECORD(urls, external_weights_urls, put_urls)
+RECORD(sessions, session_list, put_sessions)
+RECORD(session, session_info, put_session)
+RECORD(sampler, sampler_info, put_sampler)
+RECORD(audit, audit_log, put_audit)
+RECORD(storage, checkpoint_storage, put_storage)
+
+/* A named save must say its path. */
+static tkx_status named_save(fixture *f, const reply *r, tkx__json_writer *w,
+                             tkx_error **err)
+{
+    tkx_status st = saved(f, r, w, err);
+
+    return st == TKX_OK && strstr(tkx__buf_text(w->buf), "\"path\":null")
+               ? TKX_ERR_PROTOCOL
+               : st;
+}
+
+static const struct {
+    const char *op;
+    decode_fn *decode;
+} decoders[] = {
+    {"sample", sample},
+    {"forward", training},
+    {"forward_backward", training},
+    {"optim_step", optim},
+    {"save_state", named_save},
+    {"save_weights_for_sampler", named_save},
+    {"save_weights_external", named_save},
+    {"save_weights_and_get_sampling_client", saved},
+    {"load_state", loaded},
+    {"create_model", created},
+    {"copy_weights", copied},
+    {"get_server_capabilities", capabilities},
+    {"healthz", health},
+    {"get_info", model_info},
+    {"weights_info", weights_info},
+    {"list_training_runs", runs},
+    {"get_training_run", run},
+    {"list_checkpoints", checkpoints},
+    {"list_user_checkpoints", checkpoints},
+    {"get_external_weights_urls", urls},
+    {"list_sessions", sessions},
+    {"get_session", session},
+    {"get_sampler", sampler},
+    {"get_audit_log", audit},
+    {"get_current_checkpoint_storage_usage", storage},
+};
+
+static decode_fn *find_decoder(const fixture *f)
+{
+    for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++)
+        if (strcmp(decoders[i].op, f->op) == 0)
+            return decoders[i].decode;
+    return NULL;
+}
+
+static bool load_reply(fixture *f, const jdom *from, reply *to)
+{
+    const jdom *headers = jdom_get(from, "headers");
+
+    memset(to, 0, sizeof *to);
+    for (size_t i = 0; i < jdom_count(headers); i++) {
+        const char *name = jdom_text(jdom_at(jdom_at(headers, i), 0));
+        const char *value = jdom_text(jdom_at(jdom_at(headers, i), 1));
+
+        if (name && value && strcasecmp(name, "content-type") == 0)
+            to->is_proto = strstr(value, "application/x-protobuf") != NULL;
+    }
+    if (!jdom_get(from, "body_file")) {
+        to->body = "";
+        return true;
+    }
+    to->body = fixture_file(f, jdom_text(jdom_get(from, "body_file")), &to->size);
+    return to->body != NULL;
+}
+
+/* Null there: missing, or an empty list or map, here. */
+static bool says_nothing(const jdom *value)
+{
+    return jdom_is_null(value) || (value->n == 0 && (value->kind == TKX__JSON_ARRAY ||
+                                                     value->kind == TKX__JSON_OBJECT));
+}
+
+/* Rule: metrics of a single chunk stay as the server sent them. */
+static const jdom *untouched_metrics(const fixture *f)
+{
+    const jdom *replies = jdom_get(f->root, "replies");
+
+    return jdom_get(jdom_get(jdom_at(replies, 0), "decoded"), "metrics");
+}
+
+/* Every key of theirs, with "type" literals left aside: we do not keep them. */
+static bool holds(fixture *f, const jdom *ours, const jdom *theirs, const char *path)
+{
+    char child[300];
+
+    if (jdom_is_null(theirs) && (!ours || says_nothing(ours)))
+        return true;
+    if (strcmp(path, ".metrics") == 0 && jdom_equal(ours, untouched_metrics(f)))
+        return true;
+    if (!ours || ours->kind != theirs->kind)
+        goto differs;
+    if (theirs->kind == TKX__JSON_OBJECT) {
+        for (size_t i = 0; i < theirs->n; i++) {
+            bool is_literal = strcmp(theirs->keys[i], "type") == 0 && *path == '\0';
+
+            snprintf(child, sizeof child, "%s.%s", path, theirs->keys[i]);
+            if (!is_literal &&
+                !holds(f, jdom_get(ours, theirs->keys[i]), &theirs->items[i], child))
+                return false;
+        }
+        return true;
+    }
+    if (theirs->kind == TKX__JSON_ARRAY && ours->n == theirs->n) {
+        for (size_t i = 0; i < theirs->n; i++) {
+            snprintf(child, sizeof child, "%s[%zu]", path, i);
+            if (!holds(f, &ours->items[i], &theirs->items[i], child))
+                return false;
+        }
+        return true;
+    }
+    if (theirs->kind != TKX__JSON_ARRAY && jdom_equal(ours, theirs))
+        return true;
+differs:
+    fixture_differs(f, "result%s differs", path);
+    return false;
+}
+
+static fixture_verdict judge(fixture *f, tkx_status st, const tkx__buf *buf,
+                             tkx_error *err)
+{
+    const jdom *expect = jdom_get(f->root, "expect");
+    const char *outcome = fixture_text(f, expect, "outcome");
+    const jdom *ours;
+
+    if (outcome && strcmp(outcome, "error") == 0) {
+        if (st != TKX_OK || jdom_flag(jdom_get(f->root, "lenient"), false))
+            return FIXTURE_PASSED;
+        return fixture_differs(f, "decoded, although the answer is to be refused");
+    }
+    if (st != TKX_OK)
+        return fixture_differs(f, "%s: %s", tkx_status_name(st), tkx_error_message(err));
+    ours = jdom_parse(f->arena, tkx__buf_text(buf), buf->size);
+    return holds(f, ours, jdom_get(expect, "result"), "") ? FIXTURE_PASSED
+                                                          : FIXTURE_FAILED;
+}
+
+/* The results of several chunks, joined in the order of their seq_ids. */
+static tkx_status join(fixture *f, const jdom *replies, tkx__json_writer *w,
+                       tkx_error **err)
+{
+    tkx_forward_backward_output **parts =
+        tkx__arena_zalloc(f->arena, replies->n, sizeof *parts);
+    tkx_forward_backward_output *whole = NULL;
+    tkx_status st = TKX_OK;
+    reply r;
+
+    for (size_t i = 0; st == TKX_OK && i < replies->n; i++)
+        st = load_reply(f, &replies->items[i], &r) ? decode_training(&r, &parts[i], err)
+                                                   : TKX_ERR_IO;
+    if (st == TKX_OK)
+        st = tkx__forward_backward_output_join(parts, replies->n, &whole, err);
+    if (st == TKX_OK)
+        result_training(w, whole);
+    for (size_t i = 0; i < replies->n; i++)
+        tkx_forward_backward_output_free(parts[i]);
+    tkx_forward_backward_output_free(whole);
+    return st;
+}
+
+static bool is_plain_answer(const jdom *answer)
+{
+    return jdom_i64(jdom_get(answer, "status"), 0) == 200 && !jdom_get(answer, "fault");
+}
+
+fixture_verdict fixture_run_response(fixture *f)
+{
+    const jdom *replies = jdom_get(f->root, "replies");
+    const jdom *by_seq_id = jdom_get(f->root, "replies_by_seq_id");
+    decode_fn *decode = find_decoder(f);
+    fixture_verdict verdict;
+    tkx_error *err = NULL;
+    tkx__json_writer w;
+    tkx__buf buf;
+    tkx_status st;
+    reply r;
+
+    if (!strstr(f->group, "_result") || !decode ||
+        (!by_seq_id &&
+         (jdom_count(replies) != 1 || !is_plain_answer(jdom_at(replies, 0)))))
+        return FIXTURE_NOT_HERE;
+    tkx__buf_init(&buf, SIZE_MAX);
+    tkx__json_writer_init(&w, &buf, 0);
+    if (by_seq_id)
+        st = join(f, by_seq_id, &w, &err);
+    else
+        st =
+            load_reply(f, jdom_at(replies, 0), &r) ? decode(f, &r, &w, &err) : TKX_ERR_IO;
+    if (st == TKX_OK)
+        st = tkx__json_written(&w, "result", &err);
+    verdict = judge(f, st, &buf, err);
+    tkx_error_free(err);
+    tkx__buf_clear(&buf);
+    return verdict;
+}
