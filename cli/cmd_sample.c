@@ -125,6 +125,8 @@ int cmd_sample(int argc, char **argv)
         "Let a model of the service continue a prompt.", options, 0, 0};
     int status;
 
+    if (cmd_sample_is_local(argc, argv))
+        return cmd_sample_local(argc, argv);
     cli_connection_options(
         &run.connection,
         cli_sample_options(&run.args,

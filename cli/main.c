@@ -15,6 +15,7 @@ const cli_command cli_commands[] = {
     {"doctor", cmd_doctor, "check this machine and this installation"},
     {"hw fit", cmd_hw_fit, "does a model fit this machine, in which weight type"},
     {"hw", cmd_hw, "show what this machine offers a local model"},
+    {"logprobs", cmd_logprobs, "score the tokens of a prompt"},
     {"version", cmd_version, "print the version"},
     {NULL, NULL, NULL},
 };
