@@ -140,7 +140,7 @@ static void take(const nn_pass *p, nn_work *work, plan *s)
     s->g = nn_take(work, cells, sizeof *s->g);
     s->e = nn_take(work, m, sizeof *s->e);
     s->ratios = nn_take(work, p->n_datums, sizeof *s->ratios);
-    if (!p->with_gradient)
+    if (!p->with_gradient || !p->adapter)
         return;
     s->dx = nn_take_floats(work, m, hidden);
     s->gradient = nn_take_floats(work, p->adapter->n_values, 1);
