@@ -28,6 +28,7 @@ struct tkx__auth {
     tkx__secret *key;   /* NULL: only the command can give one */
     tkx__secret *token; /* of the last exchange */
     int64_t exp_wall_ms;
+    int64_t lead_ms; /* renewed on demand when less is left */
     bool uses_jwt;
     bool needs_command;
     bool is_stopped;
@@ -101,6 +102,8 @@ static void exchange_succeeded(tkx__auth *auth, tkx__exchange_result *result)
     auth->token = result->token;
     auth->warned = false;
     auth->exp_wall_ms = result->exp_ms > 0 ? result->exp_ms : wall(auth) + 2 * LEAD_MS;
+    /* A token that is short-lived from birth is used for half its life at least. */
+    auth->lead_ms = life_left(auth) / 2 < LEAD_MS ? life_left(auth) / 2 : LEAD_MS;
     int64_t delay = RETRY_MS;
     if (result->exp_ms > 0 && result->iat_ms > 0 && result->exp_ms > result->iat_ms)
         delay = (int64_t)((double)(result->exp_ms - result->iat_ms) *
@@ -178,7 +181,7 @@ tkx__secret *tkx__auth_get(tkx__auth *auth)
         return tkx__secret_ref(auth->token);
     if (!auth->uses_jwt || auth->is_stopped)
         return tkx__secret_ref(auth->key);
-    if (life_left(auth) > LEAD_MS)
+    if (life_left(auth) > auth->lead_ms)
         return tkx__secret_ref(auth->token);
     /* After a failed exchange the rest of the old token's life is used up. */
     if (auth->warned && life_left(auth) > 0 && !auth->exchange && auth->refresh_armed)

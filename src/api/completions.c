@@ -177,6 +177,8 @@ static void end(completions *c, const tkx_error *why)
 
 static void drop_carried(completions *c)
 {
+    if (c->n_carried == 0)
+        return;
     for (size_t i = 0; i < c->n_carried; i++)
         tkx__free(c->retrieved[i]);
     c->n_retrieved -= c->n_carried;
@@ -274,7 +276,8 @@ static bool write_body(completions *c, bool is_ack)
 {
     tkx__buf *b = &c->text;
 
-    qsort(c->retrieved, c->n_retrieved, sizeof *c->retrieved, by_text);
+    if (c->n_retrieved > 0)
+        qsort(c->retrieved, c->n_retrieved, sizeof *c->retrieved, by_text);
     c->n_carried = c->n_retrieved;
     tkx__buf_reset(b);
     tkx__buf_puts(b,
