@@ -50,9 +50,11 @@ bool route_fits(const char *pattern, const char *path,
     for (size_t i = 0; i < ROUTE_MAX_PARAMS; i++)
         params[i][0] = '\0';
     for (;;) {
-        size_t want = strcspn(pattern + 1, "/"), have = strcspn(path + 1, "/");
+        size_t want, have;
         if (*pattern != '/' || *path != '/')
             return *pattern == '\0' && (*path == '\0' || strcmp(path, "/") == 0);
+        want = strcspn(pattern + 1, "/");
+        have = strcspn(path + 1, "/");
         if (want == 2 && pattern[1] == '{') {
             if (n_params == ROUTE_MAX_PARAMS ||
                 !decode_segment(path + 1, have, params[n_params++]))
