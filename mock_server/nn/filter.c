@@ -162,5 +162,5 @@ double nn_log_sum_exp(const float *logits, size_t n, double by)
 
     for (size_t i = 0; i < n; i++)
         sum += exp((double)logits[i] * by - max);
-    return max + log(sum);
+    return max + (sum > 0 ? log(sum) : 0); /* the maximum itself adds 1 */
 }
