@@ -358,7 +358,9 @@ static void on_answer(tkx__call *call, tkx__reply *reply)
 static void on_reply(tkx__reply *reply, void *arg)
 {
     tkx__call *call = arg;
-    bool is_limit = reply->error && tkx_error_status(reply->error) == TKX_ERR_LIMIT;
+    /* An answer beyond its cap, an untrusted certificate: the same again would not help.
+     */
+    bool is_hopeless = reply->error && !tkx_error_is_retryable(reply->error);
 
     call->transfer = NULL;
     if (reply->http_status && !reply->error &&
@@ -366,7 +368,7 @@ static void on_reply(tkx__reply *reply, void *arg)
         on_answer(call, reply);
         return;
     }
-    if (!is_limit && !past_deadline(call) &&
+    if (!is_hopeless && !past_deadline(call) &&
         (retry_inner(call, reply, true) || retry_outer(call, reply, true)))
         return;
     fail_with(call, reply, true);

@@ -24,6 +24,8 @@
 #define BLOCK INT64_C(1000000000) /* of numbers, one for each copy of a client */
 #define MAX_EARLY 1024
 #define MAX_BAD 3
+#define MAX_FETCHES                                                                      \
+    256 /* at once; thousands would each open a connection over HTTP/1.1 */
 #define MAX_PROBES 64
 #define PROBE_AFTER_MS 120000
 #define PROBE_EVERY_MS 30000
@@ -40,6 +42,8 @@ typedef struct tkx__completions {
     tkx__sample **buckets;
     size_t n_buckets; /* a power of two */
     size_t n_awaited;
+    tkx__sample *queue, **queue_tail; /* by hash_next: completed, not yet fetched */
+    size_t n_fetches;
     early early[MAX_EARLY]; /* a ring */
     size_t n_early, next_early;
     char **retrieved; /* to report */
@@ -191,6 +195,54 @@ enum { K_ID, K_SIZE, N_ITEM_KEYS };
 static const char *const item_keys[N_ITEM_KEYS] = {"request_id",
                                                    "response_payload_uncompressed_size"};
 
+/* --- fetching what has completed -------------------------------------------------------
+ */
+
+static void fetch(completions *c, tkx__sample *s, int64_t bytes)
+{
+    s->bytes = bytes;
+    if (c->n_fetches >= MAX_FETCHES) {
+        s->is_queued = true;
+        s->hash_next = NULL;
+        *c->queue_tail = s;
+        c->queue_tail = &s->hash_next;
+        return;
+    }
+    s->is_fetched = true;
+    c->n_fetches++;
+    tkx__sample_fetch(s, bytes);
+}
+
+static void unqueue(completions *c, tkx__sample *s)
+{
+    tkx__sample **at = &c->queue;
+
+    while (*at && *at != s)
+        at = &(*at)->hash_next;
+    if (*at)
+        *at = s->hash_next;
+    if (c->queue_tail == &s->hash_next)
+        c->queue_tail = at;
+    s->is_queued = false;
+}
+
+void tkx__completions_fetched(completions *c, tkx__sample *s)
+{
+    tkx__sample *next;
+
+    if (s->is_queued)
+        unqueue(c, s);
+    if (!s->is_fetched)
+        return;
+    s->is_fetched = false;
+    c->n_fetches--;
+    next = c->sampler->site->is_closed ? NULL : c->queue;
+    if (!next)
+        return;
+    unqueue(c, next);
+    fetch(c, next, next->bytes);
+}
+
 /* Whatever its state says: the fetch shows what came of it. */
 static bool on_completion(completions *c, tkx__span item)
 {
@@ -211,7 +263,7 @@ static bool on_completion(completions *c, tkx__span item)
     }
     tkx__free(id);
     tkx__completions_forget(c, s);
-    tkx__sample_fetch(s, bytes);
+    fetch(c, s, bytes);
     return true;
 }
 
@@ -365,7 +417,7 @@ bool tkx__completions_await(completions *c, tkx__sample *s)
     if (c->is_over || (c->n_awaited >= 2 * c->n_buckets && !grow(c)))
         return false;
     if (take_early(c, s->request_id, &bytes)) {
-        tkx__sample_fetch(s, bytes);
+        fetch(c, s, bytes);
         return true;
     }
     tkx__sample **at = place_of(c, s->request_id);
@@ -405,6 +457,7 @@ completions *tkx__completions_new(tkx__sampler *sampler)
     if (!c)
         return NULL;
     c->sampler = sampler;
+    c->queue_tail = &c->queue;
     tkx__buf_init(&c->text, MAX_ANSWER);
     c->timer = io->ops->timer_new(io->ctx, on_timer, c);
     c->prober = io->ops->timer_new(io->ctx, on_prober, c);

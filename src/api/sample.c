@@ -111,6 +111,8 @@ static void detach(tkx__sample *s, bool has_succeeded)
     s->timer = s->deadline = NULL;
     if (s->is_awaited)
         tkx__completions_forget(p->completions, s);
+    if (s->is_fetched || s->is_queued)
+        tkx__completions_fetched(p->completions, s);
     if (s->is_probe)
         tkx__completions_probed(p->completions);
     tkx__op_unregister(p->site, &s->base);
@@ -218,6 +220,8 @@ static void attempt_failed(tkx__sample *s, tkx_error *error)
         return;
     }
     tkx_error_free(error);
+    if (s->is_fetched)
+        tkx__completions_fetched(s->sampler->completions, s);
     forget_handle(s);
     tkx__dispatch_leave(s->sampler->dispatch, &s->gate);
     tell(s, TKX__POLL_BACKOFF, http);
@@ -352,9 +356,11 @@ static bool take_handle(tkx__sample *s, tkx__reply *reply, tkx_error **err)
                   reply->http_status);
         return false;
     }
-    s->handle = reply->body; /* it may name the sequences */
-    s->handle_size = reply->body_size;
-    reply->body = NULL;
+    /* Kept only for the names of the sequences, and no larger than it is: there may be
+       thousands.  Without memory for it the sequences have no names. */
+    if (strstr(reply->body, "sample_sequence_ids"))
+        s->handle = tkx__memdup(reply->body, reply->body_size + 1);
+    s->handle_size = s->handle ? reply->body_size : 0;
     return true;
 }
 

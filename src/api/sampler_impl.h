@@ -50,6 +50,7 @@ struct tkx__sample {
     int64_t estimate;
     int64_t seq_id;
     int64_t sent_ms;    /* how long the submit took */
+    int64_t bytes;      /* announced, while queued */
     int64_t awaited_ms; /* since when its completion is awaited, or was probed */
     char *handle;       /* the submit's answer, kept for the ids in it */
     size_t handle_size;
@@ -58,6 +59,8 @@ struct tkx__sample {
     bool retries;
     bool has_slot;
     bool is_awaited; /* in the completions' table */
+    bool is_fetched; /* one of the bounded number of fetches */
+    bool is_queued;  /* has completed, and waits until it may be fetched */
     bool is_probe;   /* its poll only asks whether it is still there */
     unsigned n_attempts;
     tkx__sample_extras extras;
@@ -108,6 +111,8 @@ struct tkx__completions *tkx__completions_new(tkx__sampler *sampler);
 void tkx__completions_free(struct tkx__completions *completions); /* accepts NULL */
 bool tkx__completions_await(struct tkx__completions *completions, tkx__sample *sample);
 void tkx__completions_forget(struct tkx__completions *completions, tkx__sample *sample);
+/* Its fetch has ended, or its wait for one. */
+void tkx__completions_fetched(struct tkx__completions *completions, tkx__sample *sample);
 /* A probe has ended, one way or the other. */
 void tkx__completions_probed(struct tkx__completions *completions);
 /* Its result, or its error, has been read: the service may delete it. */

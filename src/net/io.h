@@ -78,8 +78,10 @@ typedef struct tkx__request {
 /* Borrowed for the callback, except that the body may be taken (see take_body). */
 typedef struct tkx__reply {
     int http_status; /* 0: no answer; error says why */
-    const tkx_error
-        *error; /* CONNECTION, TIMEOUT or LIMIT; NULL when there is an answer */
+    /* NULL when there is an answer; else CONNECTION, TIMEOUT, LIMIT, PROTOCOL, IO,
+       NO_MEMORY or INVALID_ARGUMENT.  tkx_error_is_retryable(): could the same request do
+       better? */
+    const tkx_error *error;
     const tkx__header *headers; /* names in lower case */
     size_t n_headers;
     char *body; /* NUL-terminated; NULL when empty.  Set to NULL after taking it; then the

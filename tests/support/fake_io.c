@@ -199,9 +199,12 @@ void fake_io_answer(fake_io *f, size_t i, int status, const char *headers,
 static void fail_later(fake_io *f, size_t i, tkx_status status, const char *message)
 {
     tkx__transfer *t = open_request(f, i);
+    tkx__error_facts facts = TKX__ERROR_FACTS_INIT;
 
     t->has_answer = true;
-    tkx__fail(&t->error, status, "%s %s: %s", t->seen.method, t->seen.url, message);
+    facts.is_retryable = status == TKX_ERR_CONNECTION || status == TKX_ERR_TIMEOUT;
+    tkx__fail_facts(&t->error, status, &facts, "%s %s: %s", t->seen.method, t->seen.url,
+                    message);
     push(f, (step){.kind = STEP_REPLY, .request = i});
 }
 

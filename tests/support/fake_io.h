@@ -103,7 +103,7 @@ void fake_io_answer(fake_io *fake, size_t i, int status, const char *headers,
                     const char *body);
 void fake_io_answer_bytes(fake_io *fake, size_t i, int status, const char *headers,
                           const void *body, size_t size);
-/* No answer: status is CONNECTION, TIMEOUT or LIMIT. */
+/* No answer: CONNECTION and TIMEOUT could do better next time, LIMIT or any other not. */
 void fake_io_fail(fake_io *fake, size_t i, tkx_status status, const char *message);
 
 /*

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "bench.h"
-
 typedef void run_fn(const bench_options *o);
 
 static const struct {
@@ -93,7 +91,7 @@ static void raise_file_limit(void)
     }
 }
 
-int bench_client(int argc, char **argv)
+int main(int argc, char **argv)
 {
     bench_options o = {.base_url = "http://127.0.0.1:8200",
                        .loss = "cross_entropy",

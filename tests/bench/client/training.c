@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* training.c - large forward_backward calls, and steps in a pipeline. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -60,40 +61,61 @@ void bench_fwdbwd(const bench_options *o)
     free_batch(&batch);
 }
 
-typedef struct step {
-    tkx_future *forward, *optim;
-} step;
+/* Steps in flight; each that is through submits the next, on the loop thread. */
+typedef struct pipeline {
+    tkx_training *training;
+    const bench_batch *batch;
+    atomic_int left; /* to be submitted; at first by two threads */
+    latch done;
+} pipeline;
 
-static void finish_step(step *s, const bench_batch *b)
+static void start_step(pipeline *p);
+
+static void on_forward(tkx_future *future, void *user_data)
 {
+    pipeline *p = user_data;
+
+    finish_batch(future, p->batch);
+}
+
+static void on_optim(tkx_future *future, void *user_data)
+{
+    pipeline *p = user_data;
     tkx_optim_step_result *result;
     tkx_error *error = NULL;
 
-    finish_batch(s->forward, b);
-    must_wait(s->optim, "optim_step");
-    must(tkx_future_take_optim_step(s->optim, &result, &error), error, "optim_step");
+    must(tkx_future_take_optim_step(future, &result, &error), error, "optim_step");
     tkx_optim_step_result_free(result);
-    tkx_future_unref(s->optim);
+    tkx_future_unref(future);
+    start_step(p);
+    latch_down(&p->done);
 }
 
-static void run_steps(tkx_training *training, const bench_batch *b, int n, int depth)
+static void start_step(pipeline *p)
 {
     const tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
-    step *window = calloc((size_t)depth, sizeof *window);
     tkx_error *error = NULL;
+    tkx_future *optim;
 
-    for (int i = 0; i < n + depth; i++) {
-        step *s = &window[i % depth];
+    if (atomic_fetch_sub(&p->left, 1) <= 0)
+        return;
+    must(tkx_future_on_complete(submit_batch(p->training, p->batch, "cross_entropy"),
+                                on_forward, p, &error),
+         error, "callback");
+    must(tkx_training_optim_step(p->training, &adam, &optim, &error), error,
+         "optim_step");
+    must(tkx_future_on_complete(optim, on_optim, p, &error), error, "callback");
+}
 
-        if (i >= depth)
-            finish_step(s, b);
-        if (i >= n)
-            continue;
-        s->forward = submit_batch(training, b, "cross_entropy");
-        must(tkx_training_optim_step(training, &adam, &s->optim, &error), error,
-             "optim_step");
-    }
-    free(window);
+static void run_steps(tkx_training *training, const bench_batch *batch, int n, int depth)
+{
+    pipeline p = {.training = training, .batch = batch, .done = LATCH_INIT};
+
+    atomic_init(&p.left, n);
+    latch_set(&p.done, n);
+    for (int i = 0; i < depth; i++)
+        start_step(&p);
+    latch_wait(&p.done);
 }
 
 void bench_pipeline(const bench_options *o)
