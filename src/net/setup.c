@@ -15,7 +15,8 @@
 #include "net/header_set.h"
 #include "net/transfer.h"
 
-#define BIG_UPLOAD 131072 /* from here on a larger buffer saves system calls */
+#define SMALL_UPLOAD 61440 /* libcurl joins up to 64 KiB to the headers */
+#define BIG_UPLOAD 131072  /* from here on a larger buffer saves system calls */
 
 /* ---- the reply's way in
  * -------------------------------------------------------------------- */
@@ -285,6 +286,28 @@ static bool set_headers(tkx__transfer *t, bool has_body)
 /* ---- once per request
  * ----------------------------------------------------------------------- */
 
+/* The bytes of a small body, so that libcurl sends them in one go with the headers; NULL:
+   it is to be streamed (which also reports what went wrong here). */
+static const char *gather(tkx__transfer *t, const tkx__body *body)
+{
+    char *to;
+
+    if (body->bytes || body->size_bytes == 0 || body->size_bytes > SMALL_UPLOAD)
+        return body->bytes;
+    tkx__buf_reset(&t->gathered);
+    to = tkx__buf_reserve(&t->gathered, body->size_bytes);
+    if (!to)
+        return NULL;
+    for (size_t n = 0; n < body->size_bytes;) {
+        ssize_t got = body->read(body->ctx, n, to + n, body->size_bytes - n);
+
+        if (got <= 0 || (size_t)got > body->size_bytes - n)
+            return NULL;
+        n += (size_t)got;
+    }
+    return to;
+}
+
 static bool set_body(tkx__transfer *t, const tkx__body *body)
 {
     long buffer = body->size_bytes >= BIG_UPLOAD ? 2 * BIG_UPLOAD : 65536;
@@ -298,7 +321,7 @@ static bool set_body(tkx__transfer *t, const tkx__body *body)
     curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
     curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->size_bytes);
     curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS,
-                     body->size_bytes == 0 ? "" : (const char *)body->bytes);
+                     body->size_bytes == 0 ? "" : gather(t, body));
     return true;
 }
 

@@ -29,6 +29,7 @@ static void destroy(tkx__transfer *t)
         curl_easy_cleanup(t->easy);
     tkx__buf_clear(&t->head);
     tkx__buf_clear(&t->content);
+    tkx__buf_clear(&t->gathered);
     tkx__free(t->redirect.url);
     tkx__free(t->lines);
     tkx__free(t);
@@ -49,6 +50,7 @@ static tkx__transfer *take_spare(tkx__loop *loop)
     t->loop = loop;
     tkx__buf_init(&t->head, MAX_HEAD_BYTES);
     tkx__buf_init(&t->content, SIZE_MAX);
+    tkx__buf_init(&t->gathered, SIZE_MAX);
     if (tkx__transfer_init_easy(t))
         return t;
     destroy(t);
@@ -71,6 +73,7 @@ static void give_back(tkx__transfer *t)
     t->redirect = (tkx__redirect){0};
     shrink(&t->head);
     shrink(&t->content);
+    shrink(&t->gathered);
     if (loop->n_spare >= MAX_SPARE) {
         destroy(t);
         return;

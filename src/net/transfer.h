@@ -28,6 +28,7 @@ struct tkx__transfer {
     tkx__transfer *prev, *next; /* in loop->open; next alone in loop->spare */
     int64_t started_ms;
     uint64_t body_at; /* next byte of request.body to be read */
+    tkx__buf gathered; /* a small body that came in slices, to go out with the headers */
     tkx__redirect redirect;
 
     /* The reply so far. */
