@@ -121,8 +121,11 @@ int cmd_sample(int argc, char **argv)
          "sample a checkpoint: tinker://...", 0, 0, NULL},
     };
     const cli_syntax syntax = {
-        "sample (--base-model NAME | --model-path PATH) --prompt TEXT [options]",
-        "Let a model of the service continue a prompt.", options, 0, 0};
+        "sample (--base-model NAME | --model-path PATH | --local MODEL) --prompt TEXT "
+        "[options]",
+        "Let a model of the service continue a prompt (--local MODEL --help: one of this "
+        "machine).",
+        options, 0, 0};
     int status;
 
     if (cmd_sample_is_local(argc, argv))

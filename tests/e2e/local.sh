@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# A model and an adapter's archive on this machine: the same samples from folder and tar,
+# for any number of threads; mistakes are named.
+. "$(dirname "$0")/lib.sh"
+tkx=$TKX_BIN/tkx
+models=$(cd "$(dirname "$0")/../data/models" && pwd)
+sample=("$tkx" sample --local "$models/llama" --prompt "Hello there" --max-tokens 8 --seed 3 --json)
+
+# What does not depend on how the adapter is packed, nor on the threads.
+core() {
+    sed 's/"adapter":"[^"]*"//' "$work/out.txt"
+}
+run 0 "${sample[@]}" --adapter "$models/llama/adapters/r4" --threads 1
+core >"$work/folder"
+grep -q '"backend":"local"' "$work/folder" || fail "no backend"
+grep -q '"weight_type":"F32"' "$work/folder" || fail "no weight type"
+grep -q '"logprob_mode":"raw"' "$work/folder" || fail "no logprob mode"
+run 0 "${sample[@]}" --adapter "$models/llama/adapters/r4.tar.gz" --threads 2
+core | cmp - "$work/folder" || fail "the archive gives other samples than the folder"
+run 0 "${sample[@]}"
+core | cmp -s - "$work/folder" && fail "the adapter changes nothing"
+
+# Ids in, scores out: no tokenizer is needed.
+echo '[5, 9, 200]' >"$work/ids.json"
+run 0 "$tkx" logprobs --local "$models/gguf/qwen2-Q4_0.gguf" --prompt-file "$work/ids.json" \
+    --topk-prompt-logprobs 2 --compute f32 --json
+grep -q '"prompt_logprobs":\[null,-' "$work/out.txt" || fail "no prompt logprobs"
+grep -q '"topk_prompt_logprobs":\[null,\[\[' "$work/out.txt" || fail "no top-k"
+
+# Mistakes.
+run 1 "$tkx" sample --local "$models/gpt-oss" --prompt x
+says "later version"
+run 1 "$tkx" sample --local "$models/qwen2" --adapter "$models/llama/adapters/r4" --prompt x
+says "does not fit the qwen2 model"
+run 1 "$tkx" sample --local "$models/llama" --prompt x --max-memory 1
+says "does not fit"
+run 2 "$tkx" sample --local "$models/llama" --prompt x --compute f64
+says "expected f32 or fast"
