@@ -27,6 +27,7 @@ cli_run_fn cmd_logprobs;
 /* What `tkx sample` hands over to with --local MODEL, and whether that is given. */
 cli_run_fn cmd_sample_local;
 int cmd_sample_is_local(int argc, char **argv);
+cli_run_fn cmd_tokenize;
 cli_run_fn cmd_version;
 
 #endif

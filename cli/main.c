@@ -16,6 +16,7 @@ const cli_command cli_commands[] = {
     {"hw fit", cmd_hw_fit, "does a model fit this machine, in which weight type"},
     {"hw", cmd_hw, "show what this machine offers a local model"},
     {"logprobs", cmd_logprobs, "score the tokens of a prompt"},
+    {"tokenize", cmd_tokenize, "text to token ids, and ids to text"},
     {"version", cmd_version, "print the version"},
     {NULL, NULL, NULL},
 };

@@ -14,4 +14,6 @@ typedef struct bench_entry {
 
 extern const bench_entry benches[];
 
+bench_fn bench_tok; /* tok.c */
+
 #endif

@@ -15,5 +15,6 @@ const bench_entry benches[] = {
     {"trainer", bench_trainer, "the mock server's trainer: forward_backward, share of peak"},
     {"encode", bench_encode, "a training body as JSON: MB/s beside memcpy"},
     {"codec", bench_codec, "JSON and protobuf both ways: MB/s, allocations, zstd"},
+    {"tok", bench_tok, "encoding speed of a tokenizer: tok MODEL FILE..."},
     {NULL, NULL, NULL},
 };

@@ -21,7 +21,7 @@
 
 static int is_file(const char *dir, const char *name)
 {
-    char path[TOK_PATH];
+    char path[2 * TOK_PATH];
     struct stat sb;
 
     snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -30,7 +30,7 @@ static int is_file(const char *dir, const char *name)
 
 static int is_dir(const char *dir, const char *name)
 {
-    char path[TOK_PATH];
+    char path[2 * TOK_PATH];
     struct stat sb;
 
     snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -159,7 +159,7 @@ static int walk(const char *dir, int depth, const conf_options *options,
 
 int conf_tokenizers(const char *dir, const conf_options *options, conf_report *report)
 {
-    char clean[TOK_PATH];
+    char clean[TOK_PATH / 2];
     size_t n;
 
     snprintf(clean, sizeof clean, "%s", dir);

@@ -70,6 +70,8 @@ tkx_status tkx__splitter_next(const tkx__splitter *splitter, const uint8_t *text
 
 /* NULL when the expression is not one of the well-known ones. */
 tkx__scan_fn *tkx__scan_known(const char *expression, size_t n);
+/* The well-known expressions one by one; NULL behind the last. */
+const char *tkx__scan_known_at(size_t i);
 
 /* Reads a run expression; false when it is none.  NO_MEMORY shows as *is_failed. */
 bool tkx__run_parse(tkx__run *run, const char *expression, size_t n, bool *is_failed);

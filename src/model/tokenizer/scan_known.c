@@ -77,6 +77,11 @@ tkx__scan_fn *tkx__scan_known(const char *expression, size_t n)
     return NULL;
 }
 
+const char *tkx__scan_known_at(size_t i)
+{
+    return i < sizeof known / sizeof known[0] ? known[i].expression : NULL;
+}
+
 tkx_status tkx__splitter_init_regex(tkx__splitter *splitter, const char *expression,
                                     size_t n, tkx_error **err)
 {

@@ -192,7 +192,7 @@ FORCE_INLINE size_t with_contraction(const uint8_t *text, size_t at, size_t end,
 FORCE_INLINE size_t cased_word(const uint8_t *text, size_t at, size_t end, size_t lead,
                                family f)
 {
-    size_t uppers[2];
+    size_t uppers[2] = {at, at};
     size_t stop;
 
     /* Uppers* Lowers+, with the sign and, when it may stand in a word itself, without. */
