@@ -124,6 +124,13 @@ int nn_pool_n_threads(const nn_pool *pool)
     return pool->n_workers + 1;
 }
 
+/* Lock held. */
+static void append(nn_pool *pool, job *j)
+{
+    *pool->tail = j;
+    pool->tail = &j->after;
+}
+
 void nn_pool_run(nn_pool *pool, size_t n, nn_pool_fn *fn, void *ctx)
 {
     job mine = {.fn = fn, .ctx = ctx, .n = n};
@@ -131,8 +138,7 @@ void nn_pool_run(nn_pool *pool, size_t n, nn_pool_fn *fn, void *ctx)
     if (n == 0)
         return;
     pthread_mutex_lock(&pool->mutex);
-    *pool->tail = &mine;
-    pool->tail = &mine.after;
+    append(pool, &mine);
     if (n > 1)
         pthread_cond_broadcast(&pool->work);
     while (mine.next < mine.n)

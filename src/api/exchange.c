@@ -42,27 +42,31 @@ static void settle(tkx__exchange *x, void *result, tkx_error *error)
     fn(arg, result, error);
 }
 
+static void read_answer(tkx__exchange *x, const tkx__reply *reply, void **result,
+                        tkx_error **err)
+{
+    const tkx__payload payload = {reply->body ? reply->body : "", reply->body_size,
+                                  false};
+    tkx_error *cause = NULL;
+
+    *result = x->spec.decode(&payload, x->arg, &cause);
+    if (!*result)
+        tkx__fail_cause(err,
+                        tkx_error_status(cause) == TKX_ERR_NO_MEMORY ? TKX_ERR_NO_MEMORY
+                                                                     : TKX_ERR_PROTOCOL,
+                        NULL, &cause, "%s: the answer (%zu bytes) cannot be read: %s",
+                        x->spec.call.what, payload.size, tkx_error_message(cause));
+}
+
 static void on_outcome(void *arg, tkx__outcome *outcome)
 {
     tkx__exchange *x = arg;
     tkx_error *error = outcome->error;
-    tkx_error *cause = NULL;
     void *result = NULL;
 
     x->call = NULL;
-    if (!error) {
-        const tkx__reply *reply = outcome->reply;
-        const tkx__payload payload = {reply->body ? reply->body : "", reply->body_size,
-                                      false};
-        result = x->spec.decode(&payload, x->arg, &cause);
-        if (!result)
-            tkx__fail_cause(&error,
-                            tkx_error_status(cause) == TKX_ERR_NO_MEMORY
-                                ? TKX_ERR_NO_MEMORY
-                                : TKX_ERR_PROTOCOL,
-                            NULL, &cause, "%s: the answer (%zu bytes) cannot be read: %s",
-                            x->spec.call.what, payload.size, tkx_error_message(cause));
-    }
+    if (!error)
+        read_answer(x, outcome->reply, &result, &error);
     settle(x, result, error);
 }
 

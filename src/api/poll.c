@@ -22,6 +22,7 @@
 #include "api/budget.h"
 #include "api/call.h"
 #include "api/http_error.h"
+#include "api/poll_result.h"
 #include "api/scan.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -200,74 +201,15 @@ static void back_off(tkx__poll *p, int http_status)
 /* --- the result ----------------------------------------------------------------------
  */
 
-enum { K_TYPE, K_STATUS, K_ERROR, K_CATEGORY, K_QUEUE, K_REASON, K_SIZE, N_KEYS };
-static const char *const keys[N_KEYS] = {"type",
-                                         "status",
-                                         "error",
-                                         "category",
-                                         "queue_state",
-                                         "queue_state_reason",
-                                         "response_payload_size"};
-
-static tkx_error_category category_of(tkx__span value)
-{
-    char *text = tkx__span_dup(value);
-    tkx_error_category category = TKX_ERROR_CATEGORY_UNKNOWN;
-
-    if (text && tkx__equals_nocase(text, "user"))
-        category = TKX_ERROR_CATEGORY_USER;
-    else if (text && tkx__equals_nocase(text, "server"))
-        category = TKX_ERROR_CATEGORY_SERVER;
-    tkx__free(text);
-    return category;
-}
-
-/* {"error": "...", "category": "..."}: the service took the request, then failed it. */
-static void put_failure(const tkx__poll *p, const tkx__span *v, tkx_error **err)
-{
-    tkx__error_facts facts = facts_of(p, 200);
-    char *text = tkx__span_dup(v[K_ERROR]);
-
-    facts.category = category_of(v[K_CATEGORY]);
-    if (text)
-        tkx__fail_facts(err, TKX_ERR_REQUEST_FAILED, &facts,
-                        "%s failed on the service: %s", p->spec.what, text);
-    else
-        tkx__fail_facts(err, TKX_ERR_REQUEST_FAILED, &facts,
-                        "%s failed on the service: %.*s", p->spec.what,
-                        (int)(v[K_ERROR].size < 500 ? v[K_ERROR].size : 500),
-                        v[K_ERROR].text);
-    tkx__free(text);
-}
-
 /* Any thread: reads the payload, sets result or error. */
 static void decode_work(void *arg)
 {
     tkx__poll *p = arg;
     const tkx__payload payload = {p->payload ? p->payload : "", p->payload_size,
                                   p->is_protobuf};
-    tkx__span v[N_KEYS];
-    tkx_error *cause = NULL;
+    const tkx__error_facts facts = facts_of(p, 200);
 
-    if (!p->is_protobuf && tkx__scan_pick(payload.bytes, payload.size, keys, N_KEYS, v) &&
-        v[K_ERROR].text) {
-        put_failure(p, v, &p->error);
-        return;
-    }
-    p->result = p->spec.decode(&payload, p->spec.decode_arg, &cause);
-    if (p->result)
-        return;
-    tkx__error_facts facts = facts_of(p, 200);
-    tkx_status st = cause ? tkx_error_status(cause) : TKX_ERR_NO_MEMORY;
-    if (st == TKX_ERR_PARSE)
-        st = TKX_ERR_PROTOCOL;
-    if (!cause)
-        tkx__fail_memory(&p->error);
-    else
-        tkx__fail_cause(&p->error, st, &facts, &cause,
-                        "%s: the result of %s (%zu bytes of %s) cannot be read: %s",
-                        p->spec.what, p->request_id, payload.size,
-                        p->is_protobuf ? "protobuf" : "JSON", tkx_error_message(cause));
+    tkx__poll_read_result(&p->spec, &payload, &facts, &p->result, &p->error);
 }
 
 static void decode_done(void *arg)
@@ -304,6 +246,10 @@ static void take_result(tkx__poll *p, tkx__reply *reply, bool is_protobuf)
 
 /* --- judging an answer ---------------------------------------------------------------
  */
+
+enum { K_TYPE, K_STATUS, K_QUEUE, K_REASON, K_SIZE, N_KEYS };
+static const char *const keys[N_KEYS] = {"type", "status", "queue_state",
+                                         "queue_state_reason", "response_payload_size"};
 
 static void notify_queue(tkx__poll *p, tkx__span state, tkx__span reason)
 {

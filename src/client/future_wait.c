@@ -79,15 +79,22 @@ int tkx_future_is_done(const tkx_future *future)
     return is_done;
 }
 
+/* Lock held. */
+static void enlist(tkx_future *future, tkx__waiter *waiter)
+{
+    waiter->next = future->waiters;
+    future->waiters = waiter;
+}
+
 /* Lock held.  True when it completed in time. */
 static bool block(tkx_future *future, pthread_mutex_t *mutex, int64_t timeout_ms)
 {
-    tkx__waiter self = {.next = future->waiters};
+    tkx__waiter self;
     struct timespec deadline;
     int rc = 0;
 
     tkx__cond_init(&self.woken);
-    future->waiters = &self;
+    enlist(future, &self);
     if (timeout_ms >= 0)
         tkx__deadline_after(timeout_ms, &deadline);
     while (!future->is_done && rc != ETIMEDOUT)

@@ -45,6 +45,12 @@ static double subnormal(uint64_t mantissa, int power2)
     return assemble(mantissa, mantissa < (UINT64_C(1) << MANTISSA_BITS) ? 0 : 1);
 }
 
+/* floor(log2(10^q)) for q in -342..308; the bias keeps the shifted number positive. */
+static int log2_of_pow10(int q)
+{
+    return (((152170 + 65536) * q + (2048 << 16)) >> 16) - 2048;
+}
+
 double tkx__decimal_to_f64(uint64_t w, int64_t q64)
 {
     tkx__u128 product;
@@ -67,7 +73,7 @@ double tkx__decimal_to_f64(uint64_t w, int64_t q64)
     upper = (int)(high >> 63);
     shift = upper + 64 - MANTISSA_BITS - 3;
     mantissa = high >> shift;
-    power2 = (((152170 + 65536) * q) >> 16) + 63 + upper - lz - MIN_EXPONENT;
+    power2 = log2_of_pow10(q) + 63 + upper - lz - MIN_EXPONENT;
     if (power2 <= 0)
         return subnormal(mantissa, power2);
     /* Exactly half way is only possible for small powers: round to even, not up. */

@@ -238,7 +238,10 @@ static void read_end_ids(tkx__model_config *c, const cJSON *json)
         add_end_id(c, eos);
         return;
     }
-    cJSON_ArrayForEach(item, eos) add_end_id(c, item);
+    cJSON_ArrayForEach(item, eos)
+    {
+        add_end_id(c, item);
+    }
 }
 
 /* ---- the whole ---- */

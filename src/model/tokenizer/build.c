@@ -15,6 +15,10 @@
 #include "model/tokenizer/utf8.h"
 
 #define MAX_SPELLING 65536
+/* "end", two U+2581 and two U+FF5C; in pieces, for an e would be read as a hex digit */
+#define DEEPSEEK_END                                                                     \
+    "<\xEF\xBD\x9C"                                                                      \
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
 
 static bool is_printable(unsigned c)
 {
@@ -294,20 +298,10 @@ bool tkx__build_has_word_cuts(const tkx_tokenizer *t)
 void tkx__build_named_end_ids(tkx_tokenizer *t)
 {
     static const char *const names[] = {
-        "<|eot_id|>",
-        "<|im_end|>",
-        "<|end|>",
-        "<|end_of_text|>",
-        "<|endoftext|>",
-        "</s>",
-        "<|eom_id|>",
-        "<end_of_turn>",
-        "<|return|>",
-        "<eos>",
-        "<|end_of_turn|>",
-        "<|EOT|>",
-        "<\xEF\xBD\x9C"
-        "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+        "<|eot_id|>",    "<|im_end|>", "<|end|>",         "<|end_of_text|>",
+        "<|endoftext|>", "</s>",       "<|eom_id|>",      "<end_of_turn>",
+        "<|return|>",    "<eos>",      "<|end_of_turn|>", "<|EOT|>",
+        DEEPSEEK_END};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int64_t id = tkx_tokenizer_find(t, names[i]);

@@ -162,11 +162,12 @@ static void add_symbols(tkx__encoder *e, size_t n)
         uint32_t symbol = e->symbols.data[i];
         uint8_t bytes[4];
 
-        if (symbol < TKX__CHARACTER_SYMBOL)
+        if (symbol < TKX__CHARACTER_SYMBOL) {
             tkx__ids_add(e->ids, symbol);
-        else if (!add_bytes(e, e->ids, bytes,
-                            tkx__utf8_put(symbol - TKX__CHARACTER_SYMBOL, bytes)) &&
-                 t->unk_id != TKX__NO_ID)
+            continue;
+        }
+        size_t len = tkx__utf8_put(symbol - TKX__CHARACTER_SYMBOL, bytes);
+        if (!add_bytes(e, e->ids, bytes, len) && t->unk_id != TKX__NO_ID)
             tkx__ids_add(e->ids, t->unk_id);
     }
 }

@@ -62,6 +62,12 @@ const uint8_t tkx__ascii_flags[128] = {
     SY, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO,
     LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, LO, PU, SY, PU, SY, 0,
 };
+#undef SP
+#undef PU
+#undef SY
+#undef NU
+#undef UP
+#undef LO
 /* clang-format on */
 
 static const struct {
