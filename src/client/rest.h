@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client/rest.h - the inside of the REST client: one table of routes, one way to call.
+ */
+#ifndef TKX_CLIENT_REST_H
+#define TKX_CLIENT_REST_H
+
+#include <tkx/rest.h>
+#include <tkx/types/tinker_path.h>
+
+#include "client/task.h"
+
+struct tkx_rest {
+    tkx_service *service;
+};
+
+/* One route.  In the pattern "{}" is a path segment and "{/}" one that may hold slashes
+   (a checkpoint id); both are escaped. */
+typedef struct tkx__rest_route {
+    const char *what; /* for messages; also the SDK's name of the method */
+    const char *method;
+    const char *pattern;
+    const char *sdk_method;
+    const tkx__result_type *result;
+    void *(*decode)(const tkx__payload *payload, void *arg, tkx_error **err);
+    bool final_409;
+    bool has_one_key; /* resends of all layers share an idempotency key */
+} tkx__rest_route;
+
+typedef struct tkx__rest_text {
+    const char *text; /* NULL: not there */
+    size_t size;
+} tkx__rest_text;
+
+static inline tkx__rest_text tkx__rest_view(const char *text, size_t size)
+{
+    return (tkx__rest_text){text, size};
+}
+
+typedef struct tkx__rest_request {
+    const tkx__rest_route *route;
+    tkx__rest_text args[2];
+    const tkx_pair *query; /* pairs with a NULL value are left out */
+    size_t n_query;
+    tkx__buf *body;         /* taken; NULL: none */
+    const char *header;     /* name of the header that carries secret, or NULL */
+    const char *secret;     /* copied; NULL: none */
+    bool is_secret_the_key; /* it replaces our own credential */
+} tkx__rest_request;
+
+/* Append a route with its arguments to out.  INVALID_ARGUMENT for empty ones and for "."
+   and "..", which mean another place in a URL. */
+tkx_status tkx__rest_route_print(const tkx__rest_route *route, const tkx__rest_text *args,
+                                 const tkx_pair *query, size_t n_query, tkx__buf *out,
+                                 tkx_error **err);
+
+/* Send it.  Any thread. */
+tkx_status tkx__rest_send(tkx_rest *rest, const tkx__rest_request *request,
+                          tkx_future **out, tkx_error **err);
+
+/* The two arguments that a checkpoint's routes take.  Views into path. */
+tkx_status tkx__rest_checkpoint_args(const char *path, tkx__rest_text args[2],
+                                     tkx_error **err);
+
+extern const tkx__rest_route tkx__rest_external_urls;
+extern const tkx__result_type tkx__result_archive_url;
+
+/*
+ * The machine behind tkx_rest_get_archive_url(), for the loop thread.  fn is told once,
+ * never inside start; also when the site closes.
+ */
+typedef struct tkx__archive_wait tkx__archive_wait;
+typedef void tkx__archive_fn(void *arg, tkx_archive_url *url, tkx_error *error);
+tkx_status tkx__archive_start(tkx__site *site, const char *tinker_path,
+                              tkx__archive_fn *fn, void *arg, tkx__archive_wait **out,
+                              tkx_error **err);
+
+/* decode_NOUN(), the result type and the public take function of a record. */
+#define TKX__REST_RECORD(noun, text)                                                     \
+    static void *decode_##noun(const tkx__payload *payload, void *arg, tkx_error **err)  \
+    {                                                                                    \
+        tkx_##noun *result = NULL;                                                       \
+        (void)arg;                                                                       \
+        tkx__##noun##_decode_json(payload->bytes, payload->size, &result, err);          \
+        return result;                                                                   \
+    }                                                                                    \
+    static void free_##noun(void *result)                                                \
+    {                                                                                    \
+        tkx_##noun##_free(result);                                                       \
+    }                                                                                    \
+    static const tkx__result_type type_##noun = {text, free_##noun};                     \
+    tkx_status tkx_future_take_##noun(tkx_future *future, tkx_##noun **out,              \
+                                      tkx_error **err)                                   \
+    {                                                                                    \
+        void *result;                                                                    \
+        tkx_status st = tkx__future_take(future, &type_##noun, &result, err);            \
+        if (st == TKX_OK)                                                                \
+            *out = result;                                                               \
+        return st;                                                                       \
+    }                                                                                    \
+    extern const tkx__result_type tkx__result_nothing
+
+#endif
