@@ -67,7 +67,7 @@ static void run_case(const jdom *root, const char *dir, run_fn *run, bool only_c
                      conf_report *report)
 {
     tkx__arena arena;
-    fixture f = {.root = root, .dir = dir, .arena = &arena};
+    fixture f = {.root = root, .dir = dir, .arena = &arena, .only_codecs = only_codecs};
     const jdom *call = jdom_get(root, "call");
 
     tkx__arena_init(&arena, 1 << 16, SIZE_MAX / 4);

@@ -26,7 +26,8 @@ typedef struct fixture {
     const jdom *args;
     const char *dir; /* folder of its files */
     tkx__arena *arena;
-    char why[400]; /* what differs */
+    bool only_codecs; /* leave out what takes a client */
+    char why[400];    /* what differs */
 } fixture;
 
 typedef enum fixture_verdict {
@@ -51,6 +52,11 @@ tkx_string_list fixture_strings(fixture *f, const jdom *from);
 
 fixture_verdict fixture_run_request(fixture *f);
 fixture_verdict fixture_run_response(fixture *f);
+/* The same with the whole client. */
+fixture_verdict fixture_run_call(fixture *f);
+/* Compares a decoded result, written as JSON, or its failure with expect. */
+fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
+                              tkx_error *err);
 
 /* Compare bodies under the rules of fixtures_rules.c. */
 fixture_verdict fixture_compare_json(fixture *f, const char *ours, size_t n_ours,

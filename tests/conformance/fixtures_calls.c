@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fixtures_calls.c - answers to submits and polls, taken by the real client. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "fixtures_live.h"
+#include "fixtures_result.h"
+
+/* Makes the call of the case. */
+typedef tkx_status call_fn(live *l, tkx_future **out, tkx_error **err);
+/* Takes its result and writes it. */
+typedef tkx_status take_fn(tkx_future *future, tkx__json_writer *w, tkx_error **err);
+
+static tkx_status call_optim(live *l, tkx_future **out, tkx_error **err)
+{
+    tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+
+    return tkx_training_optim_step(l->training, &adam, out, err);
+}
+
+static tkx_status take_optim(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+{
+    tkx_optim_step_result *v = NULL;
+    tkx_status st = tkx_future_take_optim_step(future, &v, err);
+
+    if (st == TKX_OK) {
+        tkx__json_begin_object(w);
+        tkx__json_put_key(w, "metrics");
+        result_metrics(w, v->metrics, v->n_metrics);
+        tkx__json_end_object(w);
+    }
+    tkx_optim_step_result_free(v);
+    return st;
+}
+
+static tkx_status call_save(live *l, tkx_future **out, tkx_error **err)
+{
+    return tkx_training_save_state(l->training, fixture_text(l->f, l->f->args, "name"),
+                                   NULL, out, err);
+}
+
+static tkx_status take_save(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+{
+    tkx_save_weights_result *v = NULL;
+    tkx_status st = tkx_future_take_save_weights(future, &v, err);
+
+    if (st == TKX_OK) {
+        tkx__json_begin_object(w);
+        tkx__json_member_string(w, "path", v->path);
+        tkx__json_end_object(w);
+    }
+    tkx_save_weights_result_free(v);
+    return st;
+}
+
+static tkx_status call_sample(live *l, tkx_future **out, tkx_error **err)
+{
+    tkx_sample_request q;
+
+    if (!fixture_sample(l->f, &q))
+        return TKX_ERR_INVALID_ARGUMENT;
+    return tkx_sampling_sample(l->sampling, &q, 0, out, err);
+}
+
+static tkx_status take_sample(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+{
+    tkx_sample_response *v = NULL;
+    tkx_status st = tkx_future_take_sample(future, &v, err);
+
+    if (st == TKX_OK)
+        result_sample(w, v);
+    tkx_sample_response_free(v);
+    return st;
+}
+
+static const struct {
+    const char *op;
+    bool (*make)(live *l);
+    call_fn *call;
+    take_fn *take;
+} calls[] = {
+    {"optim_step", live_training, call_optim, take_optim},
+    {"save_state", live_training, call_save, take_save},
+    {"sample", live_sampling, call_sample, take_sample},
+};
+
+/* The statuses that stand for each domain of expect.error. */
+static bool is_domain(const char *domain, tkx_status status)
+{
+    if (strcmp(domain, "failed") == 0)
+        return status == TKX_ERR_REQUEST_FAILED;
+    if (strcmp(domain, "promise_lost") == 0)
+        return status == TKX_ERR_PROMISE_GONE;
+    if (strcmp(domain, "connection") == 0)
+        return status == TKX_ERR_CONNECTION;
+    if (strcmp(domain, "timeout") == 0)
+        return status == TKX_ERR_TIMEOUT;
+    if (strcmp(domain, "protocol") == 0)
+        return status == TKX_ERR_PROTOCOL || status == TKX_ERR_PARSE;
+    return strcmp(domain, "http") == 0 &&
+           (status == TKX_ERR_HTTP || status == TKX_ERR_AUTH ||
+            status == TKX_ERR_BILLING || status == TKX_ERR_PERMISSION);
+}
+
+static bool is_category(const char *category, tkx_error_category ours)
+{
+    if (strcasecmp(category, "user") == 0)
+        return ours == TKX_ERROR_CATEGORY_USER;
+    if (strcasecmp(category, "server") == 0)
+        return ours == TKX_ERROR_CATEGORY_SERVER;
+    return ours == TKX_ERROR_CATEGORY_UNKNOWN;
+}
+
+static bool message_holds(const tkx_error *error, const char *text)
+{
+    for (; error; error = tkx_error_cause(error))
+        if (strstr(tkx_error_message(error), text))
+            return true;
+    return false;
+}
+
+static fixture_verdict judge_error(fixture *f, const tkx_error *error)
+{
+    const jdom *wanted = jdom_get(jdom_get(f->root, "expect"), "error");
+    const char *domain = fixture_text(f, wanted, "domain");
+    const char *category = fixture_text(f, wanted, "category");
+    const jdom *texts = jdom_get(wanted, "message_contains");
+    tkx_status status = tkx_error_status(error);
+    int64_t http = jdom_i64(jdom_get(wanted, "status"), 0);
+
+    if (!domain || !is_domain(domain, status))
+        return fixture_differs(f, "%s instead of an error of kind %s: %s",
+                               tkx_status_name(status), domain, tkx_error_message(error));
+    if (strcmp(domain, "http") == 0 && tkx_error_http_status(error) != http)
+        return fixture_differs(f, "status %d, not %lld", tkx_error_http_status(error),
+                               (long long)http);
+    if (category && !is_category(category, tkx_error_get_category(error)))
+        return fixture_differs(f, "category %d, not %s",
+                               (int)tkx_error_get_category(error), category);
+    for (size_t i = 0; i < jdom_count(texts); i++)
+        if (!message_holds(error, jdom_text(jdom_at(texts, i))))
+            return fixture_differs(f, "\"%s\" is not in the message: %s",
+                                   jdom_text(jdom_at(texts, i)),
+                                   tkx_error_message(error));
+    return FIXTURE_PASSED;
+}
+
+/* How often the route was asked: a client that stops earlier on a final answer is right.
+ */
+static fixture_verdict judge_requests(live *l, bool is_error)
+{
+    int64_t seen =
+        jdom_i64(jdom_get(jdom_get(l->f->root, "expect"), "requests_seen"), -1);
+
+    if (seen < 0 || (int64_t)l->n_seen == seen || (is_error && (int64_t)l->n_seen < seen))
+        return FIXTURE_PASSED;
+    return fixture_differs(l->f, "the route was asked %zu times, not %lld", l->n_seen,
+                           (long long)seen);
+}
+
+static fixture_verdict judge(live *l, tkx_future *future, take_fn *take)
+{
+    const jdom *expect = jdom_get(l->f->root, "expect");
+    const char *outcome = fixture_text(l->f, expect, "outcome");
+    bool is_error = outcome && strcmp(outcome, "error") == 0;
+    fixture_verdict verdict;
+    tkx_error *err = NULL;
+    tkx__json_writer w;
+    tkx__buf buf;
+    tkx_status st;
+
+    if (is_error && tkx_future_error(future)) {
+        verdict = judge_error(l->f, tkx_future_error(future));
+        return verdict == FIXTURE_PASSED ? judge_requests(l, true) : verdict;
+    }
+    tkx__buf_init(&buf, SIZE_MAX);
+    tkx__json_writer_init(&w, &buf, 0);
+    st = take(future, &w, &err);
+    if (st == TKX_OK)
+        st = tkx__json_written(&w, "result", &err);
+    verdict = fixture_judge(l->f, st, &buf, err);
+    tkx_error_free(err);
+    tkx__buf_clear(&buf);
+    return verdict == FIXTURE_PASSED ? judge_requests(l, false) : verdict;
+}
+
+/* Where the SDK differs from what is right, any end without a wrong value will do. */
+static bool may_do_otherwise(const fixture *f, const tkx_future *future)
+{
+    return jdom_flag(jdom_get(f->root, "lenient"), false) && tkx_future_error(future);
+}
+
+static fixture_verdict run(fixture *f)
+{
+    fixture_verdict verdict = FIXTURE_FAILED;
+    tkx_future *future = NULL;
+    tkx_error *err = NULL;
+    size_t k = 0;
+    live l;
+
+    while (k < sizeof calls / sizeof *calls && strcmp(calls[k].op, f->op) != 0)
+        k++;
+    if (k == sizeof calls / sizeof *calls)
+        return FIXTURE_NOT_HERE;
+    if (live_begin(&l, f) && calls[k].make(&l)) {
+        live_script(&l);
+        if (calls[k].call(&l, &future, &err) != TKX_OK)
+            fixture_differs(f, "not called: %s", tkx_error_message(err));
+        else if (live_wait(&l, future) && !l.n_unknown)
+            verdict = may_do_otherwise(f, future) ? FIXTURE_PASSED
+                                                  : judge(&l, future, calls[k].take);
+    }
+    tkx_error_free(err);
+    tkx_future_unref(future);
+    live_end(&l);
+    return verdict;
+}
+
+fixture_verdict fixture_run_call(fixture *f)
+{
+    return live_guard(f, run);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fixtures_live.c - a server that gives the answers of one case, and a client on it. */
+#include "fixtures_live.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/context.h"
+#include "client/service.h"
+
+#define A_DAY_MS (24LL * 3600 * 1000)
+
+/* Good answers to what a case does not talk about; the route is what the URL ends with.
+ */
+static const struct {
+    const char *route;
+    const char *body;
+} plain[] = {
+    {"client/config", "{}"},
+    {"client/dynamic_config", "{}"},
+    {"create_session", "{\"type\":\"create_session\",\"session_id\":\"S\"}"},
+    {"session_heartbeat", "{\"type\":\"session_heartbeat\"}"},
+    {"create_sampling_session", "{\"sampling_session_id\":\"S:sample:0\"}"},
+    {"create_model", "{\"request_id\":\"model\"}"},
+    {"get_info", "{\"model_id\":\"M\",\"model_data\":{\"model_name\":\"acme/tiny\"},"
+                 "\"is_lora\":true,\"lora_rank\":8}"},
+    {"cancel_future", "{}"},
+    {"cancel_futures", "{}"},
+    {"finish", "{}"},
+};
+
+static const char *route_of(const char *url)
+{
+    const char *at = strstr(url, "/api/v1/");
+
+    return at ? at : "";
+}
+
+/* The headers as lines; the body's announced length is the case's business. */
+static const char *header_lines(fixture *f, const jdom *reply, bool is_open_ended)
+{
+    const jdom *headers = jdom_get(reply, "headers");
+    char *lines = tkx__arena_zalloc(f->arena, 4096, 1);
+    size_t n = 0;
+
+    for (size_t i = 0; i < jdom_count(headers) && n < 3000; i++)
+        n += (size_t)snprintf(lines + n, 4096 - n, "%s%s: %s", n ? "\n" : "",
+                              jdom_text(jdom_at(jdom_at(headers, i), 0)),
+                              jdom_text(jdom_at(jdom_at(headers, i), 1)));
+    if (is_open_ended)
+        snprintf(lines + n, 4096 - n, "%s-content-length", n ? "\n" : "");
+    return lines;
+}
+
+static void give(live *l, size_t i, const jdom *reply)
+{
+    fixture *f = l->f;
+    const char *fault = fixture_text(f, reply, "fault");
+    const char *body = "";
+    size_t size = 0;
+
+    if (fault && strcmp(fault, "no_content_length_close") != 0) {
+        fake_io_fail(l->io, i, TKX_ERR_CONNECTION, fault);
+        return;
+    }
+    if (jdom_get(reply, "body_file"))
+        body = fixture_file(f, fixture_text(f, reply, "body_file"), &size);
+    if (!body) {
+        fake_io_fail(l->io, i, TKX_ERR_INVALID_STATE, f->why);
+        return;
+    }
+    fake_io_answer_bytes(l->io, i, (int)jdom_i64(jdom_get(reply, "status"), 200),
+                         header_lines(f, reply, fault != NULL), body, size);
+}
+
+/* The nth answer of the route; an answer with "times" counts so often. */
+static const jdom *nth_reply(const fixture *f, size_t n)
+{
+    const jdom *replies = jdom_get(f->root, "replies");
+
+    for (size_t i = 0; i < jdom_count(replies); i++) {
+        size_t times = (size_t)jdom_i64(jdom_get(jdom_at(replies, i), "times"), 1);
+
+        if (n < times)
+            return jdom_at(replies, i);
+        n -= times;
+    }
+    return jdom_get(f->root, "then");
+}
+
+static bool give_plain(live *l, size_t i, const char *path)
+{
+    size_t n = strlen(path);
+
+    for (size_t k = 0; k < sizeof plain / sizeof *plain; k++) {
+        size_t m = strlen(plain[k].route);
+
+        if (n > m && path[n - m - 1] == '/' &&
+            strcmp(path + n - m, plain[k].route) == 0) {
+            fake_io_answer(l->io, i, 200, NULL, plain[k].body);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void serve(fake_io *io, size_t i, void *arg)
+{
+    live *l = arg;
+    const jdom *route = jdom_get(l->f->root, "route");
+    const char *wanted = fixture_text(l->f, route, "path");
+    const fake_request *q = fake_io_sent(io, i);
+    const char *path = route_of(q->url);
+    const jdom *reply = NULL;
+
+    if (l->is_scripted && wanted && strcmp(path, wanted) == 0) {
+        reply = nth_reply(l->f, l->n_seen++);
+    } else if (l->is_scripted && strstr(path, "/retrieve_future")) {
+        reply = jdom_get(l->f->root, "poll_reply");
+    } else if (strstr(path, "/retrieve_future")) {
+        fake_io_answer(io, i, 200, NULL,
+                       "{\"type\":\"create_model\",\"model_id\":\"M\"}");
+        return;
+    } else if (give_plain(l, i, path)) {
+        return;
+    } else if (l->is_scripted) {
+        fake_io_answer(io, i, 200, NULL, "{\"request_id\":\"promise\"}");
+        return;
+    }
+    if (reply) {
+        give(l, i, reply);
+        return;
+    }
+    l->n_unknown++;
+    fixture_differs(l->f, "no answer is recorded for %s", path);
+    fake_io_fail(io, i, TKX_ERR_INVALID_STATE, "not recorded");
+}
+
+bool live_begin(live *l, fixture *f)
+{
+    tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
+
+    memset(l, 0, sizeof *l);
+    l->f = f;
+    l->io = fake_io_new();
+    fake_io_serve(l->io, serve, l);
+    options.base_url = "http://x";
+    options.api_key = "tml-fixture-key-0001";
+    if (tkx__context_new_on(&options, fake_io_table(l->io), &l->context, NULL) ==
+            TKX_OK &&
+        tkx_service_new(l->context, NULL, &l->service, NULL) == TKX_OK)
+        return true;
+    fixture_differs(f, "cannot make a client");
+    return false;
+}
+
+void live_end(live *l)
+{
+    tkx_training_free(l->training);
+    tkx_sampling_free(l->sampling);
+    tkx_service_free(l->service);
+    fake_io_turn(l->io);
+    if (l->context)
+        tkx_context_close(l->context, 0, 0, NULL);
+    tkx_context_free(l->context);
+    fake_io_drop(l->io);
+}
+
+bool live_wait(live *l, tkx_future *future)
+{
+    fake_io_turn(l->io);
+    while (!tkx_future_is_done(future)) {
+        int64_t next = fake_io_next_timer(l->io);
+
+        if (next < 0 || fake_io_now(l->io) > A_DAY_MS) {
+            if (!l->n_unknown)
+                fixture_differs(l->f, "still pending after a day");
+            return false;
+        }
+        fake_io_advance(l->io, next);
+    }
+    return true;
+}
+
+bool live_training(live *l)
+{
+    tkx_lora_options options = TKX_LORA_OPTIONS_INIT;
+    tkx_future *future = NULL;
+    bool ok;
+
+    options.base_model = "acme/tiny";
+    ok = tkx_service_create_lora(l->service, &options, &future, NULL) == TKX_OK &&
+         live_wait(l, future) &&
+         tkx_future_take_training(future, &l->training, NULL) == TKX_OK;
+    tkx_future_unref(future);
+    return ok ? true : (fixture_differs(l->f, "no training client"), false);
+}
+
+bool live_sampling(live *l)
+{
+    tkx_sampling_options options = TKX_SAMPLING_OPTIONS_INIT;
+    tkx_future *future = NULL;
+    bool ok;
+
+    options.base_model = "acme/tiny";
+    ok = tkx_service_create_sampling(l->service, &options, &future, NULL) == TKX_OK &&
+         live_wait(l, future) &&
+         tkx_future_take_sampling(future, &l->sampling, NULL) == TKX_OK;
+    tkx_future_unref(future);
+    return ok ? true : (fixture_differs(l->f, "no sampling client"), false);
+}
+
+void live_script(live *l)
+{
+    l->is_scripted = true;
+    l->first = fake_io_n_sent(l->io);
+}
+
+static struct {
+    fixture *f;
+    fixture_verdict (*fn)(fixture *f);
+    fixture_verdict verdict;
+} guarded;
+
+START_TEST(run_guarded)
+{
+    guarded.verdict = guarded.fn(guarded.f);
+}
+END_TEST
+
+fixture_verdict live_guard(fixture *f, fixture_verdict (*fn)(fixture *f))
+{
+    Suite *suite = suite_create("fixtures");
+    TCase *one = tcase_create("case");
+    SRunner *runner = srunner_create(suite);
+
+    guarded.f = f;
+    guarded.fn = fn;
+    guarded.verdict = FIXTURE_FAILED;
+    tcase_add_test(one, run_guarded);
+    suite_add_tcase(suite, one);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_SILENT);
+    if (srunner_ntests_failed(runner)) {
+        TestResult **failures = srunner_failures(runner);
+
+        guarded.verdict = fixture_differs(f, "%s", tr_msg(failures[0]));
+        free(failures);
+    }
+    srunner_free(runner);
+    return guarded.verdict;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fixtures_live.h - the real client against the answers of one case, on a virtual clock.
+ *
+ * Requests to the case's route get its replies in order, then its good answer; all others
+ * get plain good answers.
+ */
+#ifndef TESTS_CONFORMANCE_FIXTURES_LIVE_H
+#define TESTS_CONFORMANCE_FIXTURES_LIVE_H
+
+#include <tkx/sampling.h>
+#include <tkx/training.h>
+
+#include "fixtures.h"
+#include "support/fake_io.h"
+
+typedef struct live {
+    fixture *f;
+    fake_io *io;
+    tkx_context *context;
+    tkx_service *service;
+    tkx_training *training; /* made on demand */
+    tkx_sampling *sampling;
+    bool is_scripted; /* the case's own answers are given from now on */
+    size_t first;     /* requests before this number came before that */
+    int n_promises;
+    size_t n_seen; /* requests of the route */
+    size_t n_unknown;
+} live;
+
+/* False (and why): the client cannot be made. */
+bool live_begin(live *l, fixture *f);
+void live_end(live *l);
+bool live_training(live *l);
+bool live_sampling(live *l);
+/* From now on the case's answers are given. */
+void live_script(live *l);
+/* Move the clock until the future is done; false (and why) when a virtual day is over. */
+bool live_wait(live *l, tkx_future *future);
+
+/* Run fn where the assertions of the fake io have a meaning: one that fails, fails the
+   case. */
+fixture_verdict live_guard(fixture *f, fixture_verdict (*fn)(fixture *f));
+
+#endif
