@@ -18,14 +18,19 @@ cli_option *cli_options_add(cli_option *rows, const cli_option *more, size_t n_m
     return rows + n_more;
 }
 
+static const char *dashes(const cli_option *option)
+{
+    return option->name[1] ? "--" : "-";
+}
+
 static void print_help(const cli_syntax *syntax)
 {
     printf("usage: tkx %s\n\n%s\n\n", syntax->usage, syntax->about);
     for (const cli_option *o = syntax->options; o->name; o++) {
         char left[64];
 
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "",
-                 o->argument ? o->argument : "");
+        snprintf(left, sizeof left, "%s%s%s%s", dashes(o), o->name,
+                 o->argument ? " " : "", o->argument ? o->argument : "");
         printf("  %-28s %s\n", left, o->help);
     }
     puts("  --help                       print this");
@@ -41,7 +46,7 @@ static const cli_option *find(const cli_syntax *syntax, const char *name, size_t
 
 static int bad_value(const cli_option *option, const char *text, const char *expected)
 {
-    cli_error("--%s %s: expected %s", option->name, text, expected);
+    cli_error("%s%s %s: expected %s", dashes(option), option->name, text, expected);
     return CLI_USAGE;
 }
 
@@ -115,26 +120,31 @@ static int usage_error(const cli_syntax *syntax)
     return CLI_USAGE;
 }
 
-/* One "--name" or "--name=value" at argv[*at]; moves *at past a separate value. */
+/* One "--name", "--name=value", "-n" or "-nvalue" at argv[*at]; moves *at past a separate
+   value. */
 static int parse_option(const cli_syntax *syntax, int argc, char **argv, int *at)
 {
-    const char *name = argv[*at] + 2;
+    int is_short = argv[*at][1] != '-';
+    const char *name = argv[*at] + (is_short ? 1 : 2);
     const char *equals = strchr(name, '=');
-    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    size_t length = is_short ? 1 : equals ? (size_t)(equals - name) : strlen(name);
     const cli_option *option = find(syntax, name, length);
     const char *text = equals ? equals + 1 : NULL;
 
-    if (!option) {
+    if (is_short)
+        text = name[1] ? name + 1 : NULL;
+    if (!option || (option->name[1] == '\0') != is_short) {
         cli_error("unknown option '%s'", argv[*at]);
         return usage_error(syntax);
     }
     if (option->kind == CLI_FLAG && text) {
-        cli_error("--%s takes no value", option->name);
+        cli_error("%s%s takes no value", dashes(option), option->name);
         return usage_error(syntax);
     }
     if (option->kind != CLI_FLAG && !text) {
         if (*at + 1 >= argc) {
-            cli_error("--%s needs a value: %s", option->name, option->argument);
+            cli_error("%s%s needs a value: %s", dashes(option), option->name,
+                      option->argument);
             return usage_error(syntax);
         }
         text = argv[++*at];
@@ -159,11 +169,8 @@ int cli_parse(const cli_syntax *syntax, int argc, char **argv, const char **oper
                    (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
             print_help(syntax);
             return CLI_OK;
-        } else if (!only_operands && strncmp(argv[i], "--", 2) == 0) {
-            status = parse_option(syntax, argc, argv, &i);
         } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
-            cli_error("unknown option '%s'", argv[i]);
-            return usage_error(syntax);
+            status = parse_option(syntax, argc, argv, &i);
         } else if (n == syntax->max_operands) {
             cli_error("unexpected '%s'", argv[i]);
             return usage_error(syntax);

@@ -2,7 +2,9 @@
 /*
  * args.h - options of a command, from a table that also prints its help.
  *
- * Accepts --name VALUE, --name=VALUE, flags, operands, and "--" before operands.
+ * Accepts --name VALUE, --name=VALUE, flags, operands, and "--" before operands.  An
+ * option with a name of one letter is written -o VALUE or -oVALUE; a second row with the
+ * same value makes it another name of a longer one.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H

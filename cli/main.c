@@ -12,6 +12,8 @@
 const cli_command cli_commands[] = {
     {"train sft", cmd_train_sft, "fine-tune a LoRA adapter on pairs of texts"},
     {"sample", cmd_sample, "let a model continue a prompt"},
+    {"checkpoint download", cmd_checkpoint_download,
+     "fetch a checkpoint as an adapter's folder"},
     {"doctor", cmd_doctor, "check this machine and this installation"},
     {"hw fit", cmd_hw_fit, "does a model fit this machine, in which weight type"},
     {"hw", cmd_hw, "show what this machine offers a local model"},
