@@ -45,7 +45,7 @@ void auth_make_token(const mock_server *srv, const char *owner,
              "{\"sub\":\"%s\",\"org_id\":\"mock\",\"email\":\"%.8s@mock.invalid\","
              "\"iat\":%lld,\"exp\":%lld,\"iss\":\"passport-mock\"}",
              owner, owner + strlen("tml:user:"), (long long)now,
-             (long long)(now + srv->opt.jwt_s));
+             (long long)now + srv->opt.jwt_s);
     mock_base64url(head, strlen(head), part);
     n = snprintf(token, AUTH_TOKEN_SIZE, "%s", part);
     mock_base64url(payload, strlen(payload), part);
@@ -71,7 +71,7 @@ static auth_result read_claims(const char *payload, size_t size,
     if (jv_parse(&arena, text, (size_t)n, &claims, NULL) == TKX_OK &&
         (sub = jv_get_str(claims, "sub")) != NULL && strlen(sub) < AUTH_OWNER_SIZE &&
         jv_i64(jv_get(claims, "exp"), &exp)) {
-        strcpy(owner, sub);
+        memcpy(owner, sub, strlen(sub) + 1);
         result = exp * 1000 > mock_now_ms() ? AUTH_OK : AUTH_EXPIRED;
     }
     tkx__arena_clear(&arena);

@@ -121,7 +121,7 @@ static tkx_status step(tkx__arena *arena, nn_model *model, const char *body, siz
 tkx_status exec_run_step(exec *x, tkx_error **err)
 {
     nn_step_result result = {0};
-    nn_optim_params params;
+    nn_optim_params params = {0};
     tkx_status st = step(&x->arena, x->lane->model, x->op->body, x->op->body_size,
                          &result, &params, err);
     if (st != TKX_OK)

@@ -56,7 +56,7 @@ op *op_new(const op_spec *spec)
     if (spec->sha256)
         memcpy(o->sha256, spec->sha256, strnlen(spec->sha256, 64));
     o->body = tkx__strndup(spec->body ? spec->body : "", 0);
-    if (spec->body_size) {
+    if (spec->body && spec->body_size) {
         tkx__free(o->body);
         o->body = tkx__malloc(spec->body_size + 1);
         if (o->body) {

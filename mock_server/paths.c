@@ -52,14 +52,14 @@ bool tinker_path_parse(const char *text, tinker_path *out)
         !take_part(&at, second, sizeof second))
         return false;
     if (!*at) { /* SkyRL's form of sampler weights */
-        strcpy(out->kind, "sampler_weights");
-        strcpy(out->name, second);
+        snprintf(out->kind, sizeof out->kind, "sampler_weights");
+        memcpy(out->name, second, strlen(second) + 1);
         return true;
     }
     if (strcmp(second, "weights") != 0 && strcmp(second, "sampler_weights") != 0 &&
         strcmp(second, "external_weights") != 0)
         return false;
-    strcpy(out->kind, second);
+    memcpy(out->kind, second, strlen(second) + 1);
     return take_part(&at, out->name, sizeof out->name) && !*at;
 }
 

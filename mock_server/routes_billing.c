@@ -130,7 +130,7 @@ static bool read_window(call *c, int64_t *from, int64_t *to)
 
 bool handle_usage_events(call *c)
 {
-    int64_t from, to, now = mock_now_ms(), first;
+    int64_t from = 0, to = 0, now = mock_now_ms(), first;
     bool is_first = true;
     db_rows *rows;
     char time[MOCK_TIME_SIZE];

@@ -50,7 +50,7 @@ static void audit(call *c, const char *event, const checkpoint_row *row,
 
 bool handle_delete_checkpoint(call *c)
 {
-    checkpoint_row row;
+    checkpoint_row row = {0};
     tkx_error *err = NULL;
     char path[4096];
     mock_db *db = c->srv->db;
@@ -73,7 +73,7 @@ bool handle_delete_checkpoint(call *c)
 
 static bool set_public(call *c, bool is_public)
 {
-    checkpoint_row row;
+    checkpoint_row row = {0};
     if (!find_own(c, &row))
         return true;
     if (row.is_public == is_public)
@@ -98,7 +98,7 @@ bool handle_unpublish(call *c)
 bool handle_ttl(call *c)
 {
     const jv *body, *ttl;
-    checkpoint_row row;
+    checkpoint_row row = {0};
     int64_t seconds = 0, least = c->srv->opt.dialect == DIALECT_HOSTED ? 3600 : 1;
     if (!call_json(c, &body))
         return true;

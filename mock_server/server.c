@@ -153,9 +153,10 @@ static tkx_status open_state(mock_server *srv, tkx_error **err)
 {
     char path[4096];
     tkx_status st;
-    if (strlen(srv->opt.state_dir) >= sizeof srv->state_dir)
+    size_t n = strlen(srv->opt.state_dir);
+    if (n >= sizeof srv->state_dir)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "--state: the path is too long");
-    strcpy(srv->state_dir, srv->opt.state_dir);
+    memcpy(srv->state_dir, srv->opt.state_dir, n + 1);
     st = make_dirs(srv, err);
     if (st == TKX_OK)
         st = lock_state(srv, err);

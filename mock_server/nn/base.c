@@ -220,7 +220,7 @@ void nn_base_free(nn_base *base)
 {
     if (!base)
         return;
-    for (size_t i = 0; i < base->n_blocks; i++)
+    for (size_t i = 0; base->blocks && i < base->n_blocks; i++)
         tkx__free(base->blocks[i]);
     tkx__free(base->blocks);
     tkx_tokenizer_unref(base->tokenizer);

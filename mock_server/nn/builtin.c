@@ -74,13 +74,17 @@ tkx_status nn_base_builtin(const char *name, size_t max_context, nn_base **out,
     fill(base);
     base->is_bytes = true;
     base->end_ids = nn_base_keep(base, 1, sizeof *base->end_ids);
-    st = base->end_ids ? nn_base_finish(base, err) : tkx__fail_memory(err);
+    if (base->end_ids) {
+        base->end_ids[0] = END_OF_TEXT;
+        base->n_end_ids = 1;
+        st = nn_base_finish(base, err);
+    } else {
+        st = tkx__fail_memory(err);
+    }
     if (st != TKX_OK) {
         nn_base_free(base);
         return st;
     }
-    base->end_ids[0] = END_OF_TEXT;
-    base->n_end_ids = 1;
     *out = base;
     return TKX_OK;
 }

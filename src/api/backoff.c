@@ -81,7 +81,8 @@ int64_t tkx__http_date_ms(const char *text)
         return -1;
     tm.tm_mon = strlen(month) == 3 ? month_of(month) : -1;
     tm.tm_year -= 1900;
-    if (tm.tm_mon < 0 || tm.tm_year < 70 || (strcmp(zone, "GMT") && strcmp(zone, "UTC")))
+    if (tm.tm_mon < 0 || tm.tm_year < 70 ||
+        (strcmp(zone, "GMT") != 0 && strcmp(zone, "UTC") != 0))
         return -1;
     time_t t = timegm(&tm);
     return t < 0 ? -1 : (int64_t)t * 1000;

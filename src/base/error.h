@@ -64,24 +64,23 @@ tkx__error_facts tkx__error_get_facts(const tkx_error *error);
  * TKX_OK.  It is shown what they return; nothing else sees these.
  */
 #if defined(__clang_analyzer__) && !defined(TKX__ERROR_IMPLEMENTATION)
-static inline tkx_status tkx__analyzed(tkx_error **err, tkx_status status, const char *fmt,
-                                       ...)
+static inline int tkx__analyzed(tkx_error **err, const char *fmt, ...)
 {
     (void)err;
     (void)fmt;
+    return 0;
+}
+/* Apart, because calls with a variable list of arguments are not looked into. */
+static inline tkx_status tkx__analyzed_status(tkx_status status, int unused)
+{
+    (void)unused;
     return status;
 }
-static inline tkx_status tkx__analyzed_errno(tkx_error **err, int errnum, const char *fmt,
-                                             ...)
-{
-    (void)err;
-    (void)errnum;
-    (void)fmt;
-    return TKX_ERR_IO;
-}
-#define tkx__fail tkx__analyzed
-#define tkx__fail_errno tkx__analyzed_errno
-#define tkx__fail_memory(err) tkx__analyzed(err, TKX_ERR_NO_MEMORY, "")
+#define tkx__fail(err, status, ...)                                                      \
+    tkx__analyzed_status(status, tkx__analyzed(err, __VA_ARGS__))
+#define tkx__fail_errno(err, errnum, ...)                                                \
+    tkx__analyzed_status(TKX_ERR_IO, tkx__analyzed(err, __VA_ARGS__) + (errnum))
+#define tkx__fail_memory(err) tkx__analyzed_status(TKX_ERR_NO_MEMORY, (err) != NULL)
 #endif
 
 #endif

@@ -77,7 +77,7 @@ void tkx__stop_watch_free(tkx__stop_watch *watch)
 {
     if (!watch)
         return;
-    for (size_t i = 0; i < watch->n_samples; i++) {
+    for (size_t i = 0; watch->samples && i < watch->n_samples; i++) {
         tkx_text_stream_free(watch->samples[i].stream);
         tkx__buf_clear(&watch->samples[i].tail);
     }

@@ -183,7 +183,7 @@ static size_t put_exponent(int e, char *to)
 /* Plain for values from 1e-4 to 1e16, else d.ddde+x, as most JSON writers do. */
 static size_t layout(decimal d, char *to)
 {
-    char digits[20];
+    char digits[20] = "0";
     int n;
     int point; /* digits before the decimal point */
 
@@ -208,7 +208,7 @@ static size_t layout(decimal d, char *to)
     if (point <= 0) {
         memcpy(to, "0.0000", 6);
         memcpy(to + 2 - point, digits, (size_t)n);
-        return (size_t)(2 - point + n);
+        return (size_t)(2 - point) + (size_t)n;
     }
     if (point >= n) {
         memcpy(to, digits, (size_t)n);

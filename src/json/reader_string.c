@@ -203,7 +203,7 @@ static bool copy_text(tkx__json_reader *r, const tkx__json_text *raw, bool has_e
                       tkx__json_text *text)
 {
     char *to = tkx__arena_alloc(r->arena, raw->size + 1, 1);
-    char *end = to;
+    char *end;
 
     if (!to) {
         tkx__json_fail(r, TKX_ERR_NO_MEMORY, "no memory for a string");

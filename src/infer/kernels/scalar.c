@@ -149,6 +149,8 @@ void tkx__scalar_decode(tkx__wtype type, const void *src, size_t n, float *out)
 
     if (tkx__dtype_from_gguf((uint32_t)type, &dtype))
         tkx__blocks_decode(dtype, src, n, out);
+    else
+        memset(out, 0, n * sizeof *out);
 }
 
 /* Columns at a time, so that no row needs memory of its own: a multiple of 256. */
