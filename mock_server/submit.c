@@ -127,9 +127,11 @@ static tkx_status record(call *c, const op_spec *spec, tkx_error **err)
         mock_now_ms());
 }
 
-bool submit_op(call *c, op_spec *spec, size_t n_samples)
+bool submit_op(call *c, const op_spec *given, size_t n_samples)
 {
     mock_server *srv = c->srv;
+    op_spec whole = *given;
+    op_spec *spec = &whole;
     tkx_error *err = NULL;
     char id[640], sha256[MOCK_SHA_SIZE];
     op *o;

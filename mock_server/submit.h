@@ -16,6 +16,6 @@ bool session_is_alive(call *c, const char *session_id);
  * Before it, the same number with the same body gives the same promise, with another one
  * 409.  Gives true (the answer is filled in).
  */
-bool submit_op(call *c, op_spec *spec, size_t n_samples);
+bool submit_op(call *c, const op_spec *spec, size_t n_samples);
 
 #endif

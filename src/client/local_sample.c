@@ -308,7 +308,7 @@ tkx_status tkx_local_sample(tkx_local *local, const tkx_sample_request *request,
                             tkx_sample_response **out, tkx_error **err)
 {
     tkx_local_sample_options o = TKX_LOCAL_SAMPLE_OPTIONS_INIT;
-    operation *op;
+    operation *op = NULL;
     tkx_status st = new_operation(local, request, options, &o, &op, err);
 
     if (st != TKX_OK)
@@ -362,7 +362,7 @@ tkx_status tkx_local_sample_start(tkx_local *local, tkx_context *context,
                                   tkx_future **out, tkx_error **err)
 {
     tkx_local_sample_options o = TKX_LOCAL_SAMPLE_OPTIONS_INIT;
-    operation *op;
+    operation *op = NULL;
     tkx_status st = new_operation(local, request, options, &o, &op, err);
 
     if (st != TKX_OK)

@@ -116,7 +116,8 @@ static void turn(tkx__loop *loop)
     while (run_pass(loop) > 0 && ++n_passes < MAX_PASSES)
         ;
     tkx__socks_flush(loop);
-    set_alarm(loop, n_passes < MAX_PASSES ? next_due(loop) : 0); /* cut short: ring at once */
+    set_alarm(loop,
+              n_passes < MAX_PASSES ? next_due(loop) : 0); /* cut short: ring at once */
 }
 
 static void claim_thread(tkx__loop *loop)
@@ -257,10 +258,11 @@ static tkx_status copy_config(tkx__loop *loop, const tkx__loop_config *from,
     const char **fields[] = {&c->ca_file, &c->proxy, &c->no_proxy};
     size_t size = 1;
     char *at;
+    const char *cert_file = getenv("SSL_CERT_FILE");
 
     *c = *from;
-    if (!c->ca_file && getenv("SSL_CERT_FILE") && *getenv("SSL_CERT_FILE"))
-        c->ca_file = getenv("SSL_CERT_FILE");
+    if (!c->ca_file && cert_file && *cert_file)
+        c->ca_file = cert_file;
     for (size_t i = 0; i < 3; i++)
         size += *fields[i] ? strlen(*fields[i]) + 1 : 0;
     loop->strings = at = tkx__malloc(size);
@@ -428,7 +430,7 @@ static void stop_thread(tkx__loop *loop)
     atomic_store(&loop->must_stop, true);
     tkx__inbox_push(&loop->inbox, &stop, true);
     pthread_join(loop->thread, NULL);
-    claim_thread(loop); /* what still runs, runs here */
+    claim_thread(loop);           /* what still runs, runs here */
     tkx__inbox_run(&loop->inbox); /* stop may still be in it, and is on our stack */
 }
 

@@ -15,10 +15,9 @@
 #include "model/tokenizer/utf8.h"
 
 #define MAX_SPELLING 65536
-/* "end", two U+2581 and two U+FF5C; in pieces, for an e would be read as a hex digit */
-#define DEEPSEEK_END                                                                     \
-    "<\xEF\xBD\x9C"                                                                      \
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
+/* "end", "of" and "sentence" with U+2581 between and U+FF5C around; \x65 is an e, which
+ * would be taken for one more digit of \x9C. */
+#define DEEPSEEK_END "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
 
 static bool is_printable(unsigned c)
 {
