@@ -44,7 +44,7 @@ typedef struct download {
     tkx_error *first_error; /* of the way that was tried first */
     tkx_archive_url *archive;
     tkx_external_weights_urls *links;
-    const tkx_pair **files; /* of links, by name */
+    tkx_pair *files; /* of links, by name; the texts are theirs */
     size_t n_files;
     size_t next;           /* of files */
     size_t n_since_signed; /* files that these links gave */
@@ -120,7 +120,7 @@ static void fetch(download *d);
 
 static const char *file_name(const download *d)
 {
-    return d->way == WAY_ARCHIVE ? "the archive" : d->files[d->next]->key;
+    return d->way == WAY_ARCHIVE ? "the archive" : d->files[d->next].key;
 }
 
 static size_t n_links(const download *d)
@@ -319,7 +319,7 @@ static void fetch(download *d)
         ask_for_links(d);
         return;
     }
-    const char *url = d->way == WAY_ARCHIVE ? d->archive->url : d->files[d->next]->value;
+    const char *url = d->way == WAY_ARCHIVE ? d->archive->url : d->files[d->next].value;
     if (send_fetch(d, url, &error) != TKX_OK)
         fail(d, error);
 }
@@ -377,7 +377,7 @@ static void on_archive(void *arg, tkx_archive_url *url, tkx_error *error)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp((*(const tkx_pair *const *)a)->key, (*(const tkx_pair *const *)b)->key);
+    return strcmp(((const tkx_pair *)a)->key, ((const tkx_pair *)b)->key);
 }
 
 /* Every name is judged before the first byte is fetched. */
@@ -399,8 +399,8 @@ static tkx_status take_links(download *d, tkx_external_weights_urls *links,
         return tkx__fail_memory(err);
     d->n_files = n;
     for (size_t i = 0; i < n; i++) {
-        d->files[i] = &links->urls.items[i];
-        tkx_status st = tkx__download_check_name(d->files[i]->key, err);
+        d->files[i] = links->urls.items[i];
+        tkx_status st = tkx__download_check_name(d->files[i].key, err);
         if (st != TKX_OK)
             return st;
     }

@@ -138,7 +138,7 @@ static void take_link(tkx__archive_wait *w, const tkx__reply *reply)
                                  "%s: the answer cannot be read: %s", route.what,
                                  tkx_error_message(cause));
     }
-    if (st == TKX_OK && check_link(url->url, &error) != TKX_OK) {
+    if (st == TKX_OK && url && check_link(url->url, &error) != TKX_OK) {
         tkx_archive_url_free(url);
         url = NULL;
     }
