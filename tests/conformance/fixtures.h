@@ -11,6 +11,7 @@
 
 #include <tkx/types/forward_backward.h>
 #include <tkx/types/sample.h>
+#include <tkx/types/session.h>
 
 #include "base/buf.h"
 #include "conformance.h"
@@ -50,10 +51,14 @@ bool fixture_sample(fixture *f, tkx_sample_request *to);
 tkx_pair_list fixture_pairs(fixture *f, const jdom *from);
 tkx_string_list fixture_strings(fixture *f, const jdom *from);
 
+void fixture_search(fixture *f, tkx_session_search *to);
+
 fixture_verdict fixture_run_request(fixture *f);
 fixture_verdict fixture_run_response(fixture *f);
 /* The same with the whole client. */
 fixture_verdict fixture_run_call(fixture *f);
+/* The request that the whole client sends. */
+fixture_verdict fixture_run_sent(fixture *f);
 /* Compares a decoded result, written as JSON, or its failure with expect. */
 fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
                               tkx_error *err);

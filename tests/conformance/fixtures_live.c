@@ -106,6 +106,22 @@ static bool give_plain(live *l, size_t i, const char *path)
     return false;
 }
 
+/* Up to a query. */
+static bool is_path(const char *url, const char *path)
+{
+    size_t n = strlen(path);
+
+    return strncmp(url, path, n) == 0 && (url[n] == '\0' || url[n] == '?');
+}
+
+static bool is_wanted(const live *l, const fake_request *q)
+{
+    const jdom *request = jdom_get(l->f->root, "request");
+    const char *path = fixture_text(l->f, request, "path");
+
+    return l->wanted == FAKE_NONE && path && is_path(q->url + strlen(LIVE_HOST), path);
+}
+
 static void serve(fake_io *io, size_t i, void *arg)
 {
     live *l = arg;
@@ -115,7 +131,12 @@ static void serve(fake_io *io, size_t i, void *arg)
     const char *path = route_of(q->url);
     const jdom *reply = NULL;
 
-    if (l->is_scripted && wanted && strcmp(path, wanted) == 0) {
+    if (l->is_scripted && is_wanted(l, q)) {
+        l->wanted = i;
+        fake_io_answer(io, i, 404, NULL, "{\"detail\":\"seen\"}");
+        return;
+    }
+    if (l->is_scripted && wanted && is_path(path, wanted)) {
         reply = nth_reply(l->f, l->n_seen++);
     } else if (l->is_scripted && strstr(path, "/retrieve_future")) {
         reply = jdom_get(l->f->root, "poll_reply");
@@ -144,9 +165,10 @@ bool live_begin(live *l, fixture *f)
 
     memset(l, 0, sizeof *l);
     l->f = f;
+    l->wanted = FAKE_NONE;
     l->io = fake_io_new();
     fake_io_serve(l->io, serve, l);
-    options.base_url = "http://x";
+    options.base_url = LIVE_HOST;
     options.api_key = "tml-fixture-key-0001";
     if (tkx__context_new_on(&options, fake_io_table(l->io), &l->context, NULL) ==
             TKX_OK &&
@@ -160,6 +182,7 @@ void live_end(live *l)
 {
     tkx_training_free(l->training);
     tkx_sampling_free(l->sampling);
+    tkx_rest_free(l->rest);
     tkx_service_free(l->service);
     fake_io_turn(l->io);
     if (l->context)

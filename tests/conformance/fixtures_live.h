@@ -8,11 +8,14 @@
 #ifndef TESTS_CONFORMANCE_FIXTURES_LIVE_H
 #define TESTS_CONFORMANCE_FIXTURES_LIVE_H
 
+#include <tkx/rest.h>
 #include <tkx/sampling.h>
 #include <tkx/training.h>
 
 #include "fixtures.h"
 #include "support/fake_io.h"
+
+#define LIVE_HOST "http://x"
 
 typedef struct live {
     fixture *f;
@@ -21,12 +24,26 @@ typedef struct live {
     tkx_service *service;
     tkx_training *training; /* made on demand */
     tkx_sampling *sampling;
+    tkx_rest *rest;
     bool is_scripted; /* the case's own answers are given from now on */
     size_t first;     /* requests before this number came before that */
     int n_promises;
     size_t n_seen; /* requests of the route */
+    size_t wanted; /* the request a request case is about; FAKE_NONE: not seen */
     size_t n_unknown;
 } live;
+
+/* An operation of the real client. */
+typedef struct live_op {
+    const char *op;
+    bool (*make)(live *l); /* the handle it needs */
+    tkx_status (*call)(live *l, tkx_future **out, tkx_error **err);
+    /* Takes the result and writes it; NULL: results of this kind are not understood. */
+    tkx_status (*take)(tkx_future *future, tkx__json_writer *w, tkx_error **err);
+} live_op;
+
+extern const live_op live_rest_ops[];
+const live_op *live_find_op(const char *op); /* NULL: none */
 
 /* False (and why): the client cannot be made. */
 bool live_begin(live *l, fixture *f);

@@ -257,37 +257,9 @@ static tkx_status project(fixture *f, tkx__buf *buf, tkx_error **err)
 
 static tkx_status search(fixture *f, tkx__buf *buf, tkx_error **err)
 {
-    tkx_session_search q = TKX_SESSION_SEARCH_INIT;
-    const jdom *owner = jdom_get(f->args, "owner");
-    const jdom *statuses = jdom_get(f->args, "statuses");
-    const jdom *cursor = jdom_get(f->args, "cursor");
-    tkx_session_status_filter *filters =
-        tkx__arena_zalloc(f->arena, jdom_count(statuses) + 1, sizeof *filters);
-    char *json = tkx__arena_alloc(f->arena, 400, 1);
+    tkx_session_search q;
 
-    for (size_t i = 0; i < jdom_count(statuses); i++) {
-        const jdom *status = jdom_at(statuses, i);
-
-        filters[i].type = fixture_text(f, status, "type");
-        filters[i].reasons = fixture_strings(f, jdom_get(status, "reasons"));
-    }
-    q.session_id = text(f, "session_id");
-    q.project_ids = fixture_strings(f, jdom_get(f->args, "project_ids"));
-    q.user_metadata = metadata(f);
-    q.display_name = text(f, "display_name");
-    if (owner) {
-        q.owner = fixture_text(f, owner, "type");
-        q.owner_urns = fixture_strings(f, jdom_get(owner, "owner_urns"));
-    }
-    q.statuses = filters;
-    q.n_statuses = jdom_count(statuses);
-    q.limit = number(f, "limit", q.limit);
-    if (!jdom_is_null(cursor)) {
-        snprintf(json, 400, "{\"last_created_at\":\"%s\",\"last_session_id\":\"%s\"}",
-                 fixture_text(f, cursor, "last_created_at"),
-                 fixture_text(f, cursor, "last_session_id"));
-        q.cursor_json = json;
-    }
+    fixture_search(f, &q);
     return tkx__session_search_encode_json(&q, buf, err);
 }
 
@@ -485,7 +457,7 @@ fixture_verdict fixture_run_request(fixture *f)
         return fixture_differs(f, "no request");
     encode = is_training ? training_json : find_encoder(f, path);
     if (!encode || ends_with(path, "/retrieve_future"))
-        return FIXTURE_NOT_HERE;
+        return f->only_codecs ? FIXTURE_NOT_HERE : fixture_run_sent(f);
     body = fixture_file(f, file ? file : fixture_text(f, request, "body_file"), &size);
     if (!body)
         return FIXTURE_FAILED;
