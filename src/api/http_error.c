@@ -12,6 +12,7 @@
 #include "base/mem.h"
 
 #define MAX_TEXT 2000
+#define MAX_ENTRIES 8
 #define MAX_PARSED ((size_t)256 << 10)
 
 static const char *text_of(const cJSON *object, const char *key)
@@ -31,18 +32,10 @@ static void put_clean(tkx__buf *out, const char *text, size_t n)
         tkx__buf_puts(out, "...");
 }
 
-/* [{"loc": ["body", "data", 0], "msg": "..."}]: the first entry, with its place. */
-static int put_validation(tkx__buf *out, const cJSON *list)
+static void put_place(tkx__buf *out, const cJSON *loc)
 {
-    const cJSON *first = cJSON_GetArrayItem(list, 0);
-    const char *msg = text_of(first, "msg");
-
-    if (!msg)
-        return 0;
-    put_clean(out, msg, strlen(msg));
-    const cJSON *loc = cJSON_GetObjectItemCaseSensitive(first, "loc");
     if (!cJSON_IsArray(loc) || !loc->child)
-        return 1;
+        return;
     tkx__buf_puts(out, " at ");
     for (const cJSON *part = loc->child; part; part = part->next) {
         if (cJSON_IsString(part))
@@ -52,7 +45,26 @@ static int put_validation(tkx__buf *out, const cJSON *list)
         if (part->next)
             tkx__buf_putc(out, '.');
     }
-    return 1;
+}
+
+/* [{"loc": ["body", "data", 0], "msg": "..."}]: the first entries, each with its place.
+ */
+static int put_validation(tkx__buf *out, const cJSON *list)
+{
+    int n = 0;
+
+    for (const cJSON *entry = list->child; entry && n < MAX_ENTRIES;
+         entry = entry->next) {
+        const char *msg = text_of(entry, "msg");
+
+        if (!msg)
+            continue;
+        if (n++)
+            tkx__buf_puts(out, "; ");
+        put_clean(out, msg, strlen(msg));
+        put_place(out, cJSON_GetObjectItemCaseSensitive(entry, "loc"));
+    }
+    return n;
 }
 
 static int put_known_shape(tkx__buf *out, const cJSON *root)

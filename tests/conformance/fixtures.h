@@ -63,6 +63,8 @@ fixture_verdict fixture_run_sent(fixture *f);
 fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
                               tkx_error *err);
 
+bool fixture_query_may_be_left_out(const char *pair, size_t size);
+
 /* Compare bodies under the rules of fixtures_rules.c. */
 fixture_verdict fixture_compare_json(fixture *f, const char *ours, size_t n_ours,
                                      const char *theirs, size_t n_theirs);

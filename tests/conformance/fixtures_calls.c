@@ -8,7 +8,8 @@
 #include "fixtures_result.h"
 
 /* Takes its result and writes it. */
-typedef tkx_status take_fn(tkx_future *future, tkx__json_writer *w, tkx_error **err);
+typedef tkx_status take_fn(live *l, tkx_future *future, tkx__json_writer *w,
+                           tkx_error **err);
 
 static tkx_status call_optim(live *l, tkx_future **out, tkx_error **err)
 {
@@ -17,10 +18,13 @@ static tkx_status call_optim(live *l, tkx_future **out, tkx_error **err)
     return tkx_training_optim_step(l->training, &adam, out, err);
 }
 
-static tkx_status take_optim(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+static tkx_status take_optim(live *l, tkx_future *future, tkx__json_writer *w,
+                             tkx_error **err)
 {
     tkx_optim_step_result *v = NULL;
     tkx_status st = tkx_future_take_optim_step(future, &v, err);
+
+    (void)l;
 
     if (st == TKX_OK) {
         tkx__json_begin_object(w);
@@ -38,10 +42,13 @@ static tkx_status call_save(live *l, tkx_future **out, tkx_error **err)
                                    NULL, out, err);
 }
 
-static tkx_status take_save(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+static tkx_status take_save(live *l, tkx_future *future, tkx__json_writer *w,
+                            tkx_error **err)
 {
     tkx_save_weights_result *v = NULL;
     tkx_status st = tkx_future_take_save_weights(future, &v, err);
+
+    (void)l;
 
     if (st == TKX_OK) {
         tkx__json_begin_object(w);
@@ -61,10 +68,13 @@ static tkx_status call_sample(live *l, tkx_future **out, tkx_error **err)
     return tkx_sampling_sample(l->sampling, &q, 0, out, err);
 }
 
-static tkx_status take_sample(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+static tkx_status take_sample(live *l, tkx_future *future, tkx__json_writer *w,
+                              tkx_error **err)
 {
     tkx_sample_response *v = NULL;
     tkx_status st = tkx_future_take_sample(future, &v, err);
+
+    (void)l;
 
     if (st == TKX_OK)
         result_sample(w, v);
@@ -91,6 +101,8 @@ const live_op *live_find_op(const char *op)
 {
     const live_op *found = find_in(queued_ops, op);
 
+    if (!found)
+        found = find_in(live_start_ops, op);
     return found ? found : find_in(live_rest_ops, op);
 }
 
@@ -202,7 +214,7 @@ static fixture_verdict judge(live *l, tkx_future *future, take_fn *take)
         return fixture_differs(l->f, "results of %s are not covered", l->f->op);
     tkx__buf_init(&buf, SIZE_MAX);
     tkx__json_writer_init(&w, &buf, 0);
-    st = take(future, &w, &err);
+    st = take(l, future, &w, &err);
     if (st == TKX_OK)
         st = tkx__json_written(&w, "result", &err);
     verdict = fixture_judge(l->f, st, &buf, err);

@@ -12,23 +12,28 @@
 
 #define A_DAY_MS (24LL * 3600 * 1000)
 
-/* Good answers to what a case does not talk about; the route is what the URL ends with.
- */
+/* Good answers to what a case does not talk about; the route is what the URL ends with,
+   %s stands for the value of the context. */
 static const struct {
     const char *route;
     const char *body;
+    const char *id; /* key in the context */
 } plain[] = {
-    {"client/config", "{}"},
-    {"client/dynamic_config", "{}"},
-    {"create_session", "{\"type\":\"create_session\",\"session_id\":\"S\"}"},
-    {"session_heartbeat", "{\"type\":\"session_heartbeat\"}"},
-    {"create_sampling_session", "{\"sampling_session_id\":\"S:sample:0\"}"},
-    {"create_model", "{\"request_id\":\"model\"}"},
-    {"get_info", "{\"model_id\":\"M\",\"model_data\":{\"model_name\":\"acme/tiny\"},"
-                 "\"is_lora\":true,\"lora_rank\":8}"},
-    {"cancel_future", "{}"},
-    {"cancel_futures", "{}"},
-    {"finish", "{}"},
+    {"client/dynamic_config", "{}", NULL},
+    {"auth/token", "{\"jwt\":\"%s\"}", "jwt"},
+    {"create_session", "{\"type\":\"create_session\",\"session_id\":\"%s\"}",
+     "session_id"},
+    {"session_heartbeat", "{\"type\":\"session_heartbeat\"}", NULL},
+    {"create_sampling_session", "{\"sampling_session_id\":\"%s\"}",
+     "sampling_session_id"},
+    {"create_model", "{\"request_id\":\"model\"}", NULL},
+    {"get_info",
+     "{\"model_id\":\"%s\",\"model_data\":{\"model_name\":\"acme/tiny\"},"
+     "\"is_lora\":true,\"lora_rank\":8}",
+     "model_id"},
+    {"cancel_future", "{}", NULL},
+    {"cancel_futures", "{}", NULL},
+    {"finish", "{}", NULL},
 };
 
 static const char *route_of(const char *url)
@@ -90,20 +95,92 @@ static const jdom *nth_reply(const fixture *f, size_t n)
     return jdom_get(f->root, "then");
 }
 
-static bool give_plain(live *l, size_t i, const char *path)
+static const char *id_of(const fixture *f, const char *key)
+{
+    const char *id = key ? fixture_text(f, f->context, key) : NULL;
+
+    return id ? id : "ID";
+}
+
+/* client/config: the flags of the case. */
+static void give_config(live *l, size_t i)
+{
+    const jdom *flags = jdom_get(jdom_get(l->f->root, "call"), "server_flags");
+    tkx__json_writer w;
+    tkx__buf buf;
+
+    tkx__buf_init(&buf, SIZE_MAX);
+    tkx__json_writer_init(&w, &buf, 0);
+    tkx__json_begin_object(&w);
+    for (size_t k = 0; k < jdom_count(flags); k++) {
+        const jdom *flag = jdom_at(flags, k);
+
+        if (flag->kind == TKX__JSON_NUMBER)
+            tkx__json_member_i64(&w, flags->keys[k], jdom_i64(flag, 0));
+        else
+            tkx__json_member_bool(&w, flags->keys[k], jdom_flag(flag, false));
+    }
+    tkx__json_end_object(&w);
+    fake_io_answer_bytes(l->io, i, 200, NULL, buf.data, buf.size);
+    tkx__buf_clear(&buf);
+}
+
+static bool ends_with(const char *path, const char *route)
 {
     size_t n = strlen(path);
+    size_t m = strlen(route);
 
+    return n > m && path[n - m - 1] == '/' && strcmp(path + n - m, route) == 0;
+}
+
+static bool give_plain(live *l, size_t i, const char *path)
+{
+    char body[2000];
+
+    if (ends_with(path, "client/config")) {
+        give_config(l, i);
+        return true;
+    }
     for (size_t k = 0; k < sizeof plain / sizeof *plain; k++) {
-        size_t m = strlen(plain[k].route);
+        const char *at = strstr(plain[k].body, "%s");
 
-        if (n > m && path[n - m - 1] == '/' &&
-            strcmp(path + n - m, plain[k].route) == 0) {
-            fake_io_answer(l->io, i, 200, NULL, plain[k].body);
-            return true;
-        }
+        if (!ends_with(path, plain[k].route))
+            continue;
+        if (at)
+            snprintf(body, sizeof body, "%.*s%s%s", (int)(at - plain[k].body),
+                     plain[k].body, id_of(l->f, plain[k].id), at + 2);
+        fake_io_answer(l->io, i, 200, NULL, at ? body : plain[k].body);
+        return true;
     }
     return false;
+}
+
+/* The promise of a submit: the one that a recorded poll asks for. */
+static void give_promise(live *l, size_t i)
+{
+    const jdom *request = jdom_get(l->f->root, "request");
+    const char *file = fixture_text(l->f, request, "body_file");
+    const char *id = NULL;
+    char body[2000];
+    size_t size;
+
+    if (file && (file = fixture_file(l->f, file, &size)) != NULL)
+        id = fixture_text(l->f, jdom_parse(l->f->arena, file, size), "request_id");
+    snprintf(
+        body, sizeof body,
+        "{\"request_id\":\"%s\",\"sample_sequence_ids\":[\"%s:%lld/0\"]}",
+        id ? id : "promise", id_of(l->f, "sampling_session_id"),
+        (long long)(jdom_i64(jdom_get(l->f->context, "seq_id"), 0) + l->n_promises++));
+    fake_io_answer(l->io, i, 200, NULL, body);
+}
+
+static void give_model(live *l, size_t i)
+{
+    char body[2000];
+
+    snprintf(body, sizeof body, "{\"type\":\"create_model\",\"model_id\":\"%s\"}",
+             id_of(l->f, "model_id"));
+    fake_io_answer(l->io, i, 200, NULL, body);
 }
 
 /* Up to a query. */
@@ -112,6 +189,15 @@ static bool is_path(const char *url, const char *path)
     size_t n = strlen(path);
 
     return strncmp(url, path, n) == 0 && (url[n] == '\0' || url[n] == '?');
+}
+
+/* How many polls went before the recorded one. */
+static int64_t iteration_of(const fixture *f)
+{
+    const char *n = fixture_text(f, jdom_get(jdom_get(f->root, "request"), "headers"),
+                                 "x-tinker-request-iteration");
+
+    return n ? strtoll(n, NULL, 10) : 0;
 }
 
 static bool is_wanted(const live *l, const fake_request *q)
@@ -132,6 +218,11 @@ static void serve(fake_io *io, size_t i, void *arg)
     const jdom *reply = NULL;
 
     if (l->is_scripted && is_wanted(l, q)) {
+        if (l->n_polls++ < iteration_of(l->f)) {
+            fake_io_answer(io, i, 200, NULL,
+                           "{\"type\":\"try_again\",\"queue_state\":\"active\"}");
+            return;
+        }
         l->wanted = i;
         fake_io_answer(io, i, 404, NULL, "{\"detail\":\"seen\"}");
         return;
@@ -141,13 +232,12 @@ static void serve(fake_io *io, size_t i, void *arg)
     } else if (l->is_scripted && strstr(path, "/retrieve_future")) {
         reply = jdom_get(l->f->root, "poll_reply");
     } else if (strstr(path, "/retrieve_future")) {
-        fake_io_answer(io, i, 200, NULL,
-                       "{\"type\":\"create_model\",\"model_id\":\"M\"}");
+        give_model(l, i);
         return;
     } else if (give_plain(l, i, path)) {
         return;
     } else if (l->is_scripted) {
-        fake_io_answer(io, i, 200, NULL, "{\"request_id\":\"promise\"}");
+        give_promise(l, i);
         return;
     }
     if (reply) {
@@ -159,20 +249,56 @@ static void serve(fake_io *io, size_t i, void *arg)
     fake_io_fail(io, i, TKX_ERR_INVALID_STATE, "not recorded");
 }
 
+/* What the call says about the service itself. */
+static tkx_service_options service_options(fixture *f)
+{
+    tkx_service_options options = TKX_SERVICE_OPTIONS_INIT;
+    tkx_string_list tags = fixture_strings(f, jdom_get(f->args, "tags"));
+    tkx_pair_list metadata;
+
+    if (strcmp(f->op, "create_session") != 0)
+        return options;
+    metadata = fixture_pairs(f, jdom_get(f->args, "user_metadata"));
+    options.tags = tags.count ? tags.items : NULL;
+    options.n_tags = tags.count;
+    options.user_metadata = metadata.items;
+    options.n_user_metadata = metadata.count;
+    options.project_id = fixture_text(f, f->args, "project_id");
+    options.display_name = fixture_text(f, f->args, "display_name");
+    return options;
+}
+
+static void set_environment(fixture *f, bool is_set)
+{
+    const jdom *env = jdom_get(jdom_get(f->root, "call"), "env");
+
+    for (size_t i = 0; i < jdom_count(env); i++)
+        if (!is_set)
+            unsetenv(env->keys[i]);
+        else if (jdom_text(jdom_at(env, i)))
+            setenv(env->keys[i], jdom_text(jdom_at(env, i)), 1);
+}
+
 bool live_begin(live *l, fixture *f)
 {
+    const char *path = fixture_text(f, jdom_get(f->root, "call"), "base_path");
+    const char *key = fixture_text(f, f->context, "api_key");
     tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
+    tkx_service_options service = service_options(f);
+    char base[500];
 
     memset(l, 0, sizeof *l);
     l->f = f;
     l->wanted = FAKE_NONE;
     l->io = fake_io_new();
     fake_io_serve(l->io, serve, l);
-    options.base_url = LIVE_HOST;
-    options.api_key = "tml-fixture-key-0001";
+    set_environment(f, true);
+    snprintf(base, sizeof base, LIVE_HOST "%s", path ? path : "");
+    options.base_url = base;
+    options.api_key = key ? key : "tml-fixture-key-0001";
     if (tkx__context_new_on(&options, fake_io_table(l->io), &l->context, NULL) ==
             TKX_OK &&
-        tkx_service_new(l->context, NULL, &l->service, NULL) == TKX_OK)
+        tkx_service_new(l->context, &service, &l->service, NULL) == TKX_OK)
         return true;
     fixture_differs(f, "cannot make a client");
     return false;
@@ -189,6 +315,7 @@ void live_end(live *l)
         tkx_context_close(l->context, 0, 0, NULL);
     tkx_context_free(l->context);
     fake_io_drop(l->io);
+    set_environment(l->f, false);
 }
 
 bool live_wait(live *l, tkx_future *future)

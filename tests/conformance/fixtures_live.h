@@ -27,9 +27,10 @@ typedef struct live {
     tkx_rest *rest;
     bool is_scripted; /* the case's own answers are given from now on */
     size_t first;     /* requests before this number came before that */
-    int n_promises;
-    size_t n_seen; /* requests of the route */
-    size_t wanted; /* the request a request case is about; FAKE_NONE: not seen */
+    int64_t n_promises;
+    int64_t n_polls; /* of the recorded route, before the wanted one */
+    size_t n_seen;   /* requests of the route */
+    size_t wanted;   /* the request a request case is about; FAKE_NONE: not seen */
     size_t n_unknown;
 } live;
 
@@ -39,10 +40,11 @@ typedef struct live_op {
     bool (*make)(live *l); /* the handle it needs */
     tkx_status (*call)(live *l, tkx_future **out, tkx_error **err);
     /* Takes the result and writes it; NULL: results of this kind are not understood. */
-    tkx_status (*take)(tkx_future *future, tkx__json_writer *w, tkx_error **err);
+    tkx_status (*take)(live *l, tkx_future *future, tkx__json_writer *w, tkx_error **err);
 } live_op;
 
 extern const live_op live_rest_ops[];
+extern const live_op live_start_ops[];
 const live_op *live_find_op(const char *op); /* NULL: none */
 
 /* False (and why): the client cannot be made. */

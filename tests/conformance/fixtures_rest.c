@@ -122,17 +122,23 @@ static tkx_status search(live *l, tkx_future **out, tkx_error **err)
     return tkx_rest_search_sessions(l->rest, &q, out, err);
 }
 
-static tkx_status take_nothing(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+static tkx_status take_nothing(live *l, tkx_future *future, tkx__json_writer *w,
+                               tkx_error **err)
 {
+
+    (void)l;
     (void)err;
     tkx__json_put_null(w);
     return tkx_error_status(tkx_future_error(future));
 }
 
-static tkx_status take_run(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+static tkx_status take_run(live *l, tkx_future *future, tkx__json_writer *w,
+                           tkx_error **err)
 {
     tkx_training_run *v = NULL;
     tkx_status st = tkx_future_take_training_run(future, &v, err);
+
+    (void)l;
 
     if (st == TKX_OK)
         result_run(w, v);
@@ -140,10 +146,13 @@ static tkx_status take_run(tkx_future *future, tkx__json_writer *w, tkx_error **
     return st;
 }
 
-static tkx_status take_archive(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+static tkx_status take_archive(live *l, tkx_future *future, tkx__json_writer *w,
+                               tkx_error **err)
 {
     tkx_archive_url *v = NULL;
     tkx_status st = tkx_future_take_archive_url(future, &v, err);
+
+    (void)l;
 
     if (st == TKX_OK) {
         tkx__json_begin_object(w);
@@ -184,10 +193,13 @@ static void put_event(tkx__json_writer *w, const tkx_billing_event *e)
     tkx__json_end_object(w);
 }
 
-static tkx_status take_billing(tkx_future *future, tkx__json_writer *w, tkx_error **err)
+static tkx_status take_billing(live *l, tkx_future *future, tkx__json_writer *w,
+                               tkx_error **err)
 {
     tkx_billing_usage *v = NULL;
     tkx_status st = tkx_future_take_billing_usage(future, &v, err);
+
+    (void)l;
 
     if (st != TKX_OK)
         return st;
