@@ -82,7 +82,54 @@ static tkx_status take_sample(live *l, tkx_future *future, tkx__json_writer *w,
     return st;
 }
 
+static tkx_status call_load(live *l, tkx_future **out, tkx_error **err)
+{
+    const fixture *f = l->f;
+
+    return tkx_training_load_state(l->training, fixture_text(f, f->args, "path"),
+                                   jdom_flag(jdom_get(f->args, "optimizer"), false), NULL,
+                                   out, err);
+}
+
+static tkx_status call_save_sampler(live *l, tkx_future **out, tkx_error **err)
+{
+    return tkx_training_save_weights_for_sampler(
+        l->training, fixture_text(l->f, l->f->args, "name"), NULL, out, err);
+}
+
+static tkx_status call_forward(live *l, tkx_future **out, tkx_error **err)
+{
+    tkx_forward_options options = TKX_FORWARD_OPTIONS_INIT;
+    tkx_forward_backward_request q;
+
+    if (!fixture_training(l->f, &q))
+        return TKX_ERR_INVALID_ARGUMENT;
+    options.settings = q.loss.settings;
+    options.n_settings = q.loss.n_settings;
+    return q.is_forward_only
+               ? tkx_training_forward(l->training, q.data, q.n_data, q.loss.name,
+                                      &options, out, err)
+               : tkx_training_forward_backward(l->training, q.data, q.n_data, q.loss.name,
+                                               &options, out, err);
+}
+
+static bool make_nothing(live *l)
+{
+    (void)l;
+    return true;
+}
+
+static tkx_status call_capabilities(live *l, tkx_future **out, tkx_error **err)
+{
+    return tkx_service_get_capabilities(l->service, out, err);
+}
+
 static const live_op queued_ops[] = {
+    {"load_state", live_training, call_load, NULL},
+    {"save_weights_for_sampler", live_training, call_save_sampler, NULL},
+    {"forward", live_training, call_forward, NULL},
+    {"forward_backward", live_training, call_forward, NULL},
+    {"get_server_capabilities", make_nothing, call_capabilities, NULL},
     {"optim_step", live_training, call_optim, take_optim},
     {"save_state", live_training, call_save, take_save},
     {"sample", live_sampling, call_sample, take_sample},

@@ -200,6 +200,22 @@ static int64_t iteration_of(const fixture *f)
     return n ? strtoll(n, NULL, 10) : 0;
 }
 
+/* A poll before the recorded one: its payload is announced first when that one no longer
+   allows metadata only, else the result is not there yet. */
+static void give_unready(live *l, size_t i, int64_t n_before)
+{
+    const char *file = fixture_text(l->f, jdom_get(l->f->root, "request"), "body_file");
+    size_t size;
+    const char *body = fixture_file(l->f, file, &size);
+    const jdom *root = body ? jdom_parse(l->f->arena, body, size) : NULL;
+    bool is_announced = !jdom_flag(jdom_get(root, "allow_metadata_only"), true);
+
+    fake_io_answer(l->io, i, 200, NULL,
+                   is_announced && n_before == 0
+                       ? "{\"status\":\"complete_metadata\",\"response_payload_size\":64}"
+                       : "{\"type\":\"try_again\",\"queue_state\":\"active\"}");
+}
+
 static bool is_wanted(const live *l, const fake_request *q)
 {
     const jdom *request = jdom_get(l->f->root, "request");
@@ -218,9 +234,10 @@ static void serve(fake_io *io, size_t i, void *arg)
     const jdom *reply = NULL;
 
     if (l->is_scripted && is_wanted(l, q)) {
-        if (l->n_polls++ < iteration_of(l->f)) {
-            fake_io_answer(io, i, 200, NULL,
-                           "{\"type\":\"try_again\",\"queue_state\":\"active\"}");
+        int64_t n_before = l->n_polls++;
+
+        if (n_before < iteration_of(l->f)) {
+            give_unready(l, i, n_before);
             return;
         }
         l->wanted = i;

@@ -8,6 +8,7 @@
 
 #include "api/backoff.h"
 #include "api/call.h"
+#include "api/http_error.h"
 #include "support/fake_io.h"
 #include "support/suite.h"
 
@@ -295,6 +296,21 @@ START_TEST(no_memory_to_send_is_an_error_at_once)
 }
 END_TEST
 
+START_TEST(each_refused_value_is_named)
+{
+    static const char answer[] =
+        "{\"detail\":[{\"loc\":[\"body\",\"data\",0],\"msg\":\"too small\"},{\"msg\":5},"
+        "{\"loc\":[\"body\",\"x\"],\"msg\":\"not permitted\"}]}";
+    tkx__buf text;
+
+    tkx__buf_init(&text, SIZE_MAX);
+    tkx__server_message(&text, answer, sizeof answer - 1);
+    ck_assert_str_eq(tkx__buf_text(&text),
+                     "too small at body.data.0; not permitted at body.x");
+    tkx__buf_clear(&text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("call");
@@ -316,6 +332,7 @@ int main(void)
     tcase_add_test(tc, an_oversized_answer_is_final);
     tcase_add_test(tc, cancel_in_any_state_leaves_nothing);
     tcase_add_test(tc, no_memory_to_send_is_an_error_at_once);
+    tcase_add_test(tc, each_refused_value_is_named);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
