@@ -15,9 +15,8 @@
 #include <string.h>
 
 #include <tkx/queue.h>
-#include <tkx/sampling.h>
-#include <tkx/training.h>
 
+#include "rl_model.h"
 #include "rl_task.h"
 
 enum { N_GROUPS = 16, GROUP_SIZE = 16, N_BATCH = N_GROUPS * GROUP_SIZE, N_SHOWN = 4 };
@@ -31,14 +30,12 @@ typedef struct options {
     long n_seeds, n_warm_up, n_iterations;
 } options;
 
+/* Every function below returns 1, or 0 after saying on stderr what failed. */
 typedef struct run {
     const options *options;
     tkx_context *context;
     tkx_service *service;
-    tkx_training *training;
-    tkx_sampling *sampling; /* of the newest published weights */
-    tkx_future *publishing; /* the next ones */
-    tkx_future *forward_backward, *optim;
+    rl_model model;
     tkx_queue *queue;
     rl_problem problems[N_GROUPS];
     rl_example examples[N_BATCH];
@@ -46,111 +43,26 @@ typedef struct run {
     uint64_t random;
 } run;
 
-/* All calls below return 1, or 0 after saying on stderr what failed. */
-static int fail(const char *what, tkx_error *err)
-{
-    fprintf(stderr, "tkx-example-rl: %s: %s\n", what, tkx_error_message(err));
-    tkx_error_free(err);
-    return 0;
-}
-
-/* Wait for *future and let go of it.  For operations whose result is of no interest. */
-static int finish(const char *what, tkx_future **future)
-{
-    tkx_error *err = NULL;
-    int ok = !*future || tkx_future_wait(*future, -1, &err) == TKX_OK;
-
-    if (!ok)
-        return fail(what, err);
-    if (*future && tkx_future_error(*future)) {
-        fprintf(stderr, "tkx-example-rl: %s: %s\n", what,
-                tkx_error_message(tkx_future_error(*future)));
-        ok = 0;
-    }
-    tkx_future_unref(*future);
-    *future = NULL;
-    return ok;
-}
-
-static int create_model(run *r, uint64_t seed)
-{
-    tkx_lora_options lora = TKX_LORA_OPTIONS_INIT;
-    tkx_future *future = NULL;
-    tkx_error *err = NULL;
-    int ok;
-
-    lora.base_model = r->options->model;
-    lora.lora.rank = RANK;
-    lora.lora.seed = tkx_seed_u64(seed);
-    ok = tkx_service_create_lora(r->service, &lora, &future, &err) == TKX_OK &&
-         tkx_future_wait(future, -1, &err) == TKX_OK &&
-         tkx_future_take_training(future, &r->training, &err) == TKX_OK;
-    tkx_future_unref(future);
-    return ok ? 1 : fail("creating the LoRA model", err);
-}
-
-static int submit_step(run *r, size_t n, const char *loss, double learning_rate)
-{
-    tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
-    tkx_error *err = NULL;
-
-    adam.learning_rate = learning_rate;
-    if (tkx_training_forward_backward(r->training, r->data, n, loss, NULL,
-                                      &r->forward_backward, &err) != TKX_OK)
-        return fail("forward_backward", err);
-    if (tkx_training_optim_step(r->training, &adam, &r->optim, &err) != TKX_OK)
-        return fail("optim_step", err);
-    return 1;
-}
-
-static int finish_step(run *r)
-{
-    return finish("forward_backward", &r->forward_backward) &&
-           finish("optim_step", &r->optim);
-}
-
-static int submit_publishing(run *r)
-{
-    tkx_error *err = NULL;
-
-    if (tkx_training_save_weights_and_get_sampling_client(r->training, 0, &r->publishing,
-                                                          &err) != TKX_OK)
-        return fail("publishing the weights", err);
-    return 1;
-}
-
-static int finish_publishing(run *r)
-{
-    tkx_error *err = NULL;
-    int ok;
-
-    tkx_sampling_free(r->sampling);
-    r->sampling = NULL;
-    ok = tkx_future_wait(r->publishing, -1, &err) == TKX_OK &&
-         tkx_future_take_sampling(r->publishing, &r->sampling, &err) == TKX_OK;
-    tkx_future_unref(r->publishing);
-    r->publishing = NULL;
-    return ok ? 1 : fail("publishing the weights", err);
-}
-
 /* Supervised steps; the next batch is made while the service computes. */
 static int warm_up(run *r)
 {
     for (long step = 0; step < r->options->n_warm_up; step++) {
-        if (!finish_step(r))
+        if (!rl_model_finish_step(&r->model))
             return 0;
         for (size_t i = 0; i < WARM_UP_BATCH; i++) {
             rl_problem_draw(&r->random, 0, &r->problems[0]);
             r->data[i] = rl_supervised(&r->problems[0], &r->examples[i]);
         }
-        if (!submit_step(r, WARM_UP_BATCH, TKX_LOSS_CROSS_ENTROPY, warm_up_rate))
+        if (!rl_model_submit_step(&r->model, r->data, WARM_UP_BATCH,
+                                  TKX_LOSS_CROSS_ENTROPY, warm_up_rate))
             return 0;
     }
-    return submit_publishing(r) && finish_step(r) && finish_publishing(r);
+    return rl_model_submit_publishing(&r->model) && rl_model_finish_step(&r->model) &&
+           rl_model_finish_publishing(&r->model);
 }
 
 /* Ask for GROUP_SIZE answers to each of N_GROUPS new problems; all are open at once. */
-static int submit_samples(run *r, int is_held_out)
+static int submit_samples(run *r, uint64_t *random, int is_held_out)
 {
     tkx_sample_request request = TKX_SAMPLE_REQUEST_INIT;
     tkx_error *err = NULL;
@@ -164,16 +76,17 @@ static int submit_samples(run *r, int is_held_out)
         tkx_chunk chunk;
         int ok;
 
-        rl_problem_draw(&r->random, is_held_out, &r->problems[i]);
+        rl_problem_draw(random, is_held_out, &r->problems[i]);
         chunk = tkx_chunk_text(r->problems[i].prompt, RL_N_PROMPT);
         request.prompt.chunks = &chunk;
         request.prompt.n_chunks = 1;
-        request.params.seed = tkx_seed_u64(rl_random(&r->random) >> 1);
-        ok = tkx_sampling_sample(r->sampling, &request, 0, &future, &err) == TKX_OK &&
+        request.params.seed = tkx_seed_u64(rl_random(random) >> 1);
+        ok = tkx_sampling_sample(r->model.sampling, &request, 0, &future, &err) ==
+                 TKX_OK &&
              tkx_queue_add(r->queue, future, &r->problems[i], &err) == TKX_OK;
         tkx_future_unref(future);
         if (!ok)
-            return fail("sampling", err);
+            return rl_fail("sampling", err);
     }
     return 1;
 }
@@ -189,7 +102,7 @@ static int next_group(run *r, const rl_problem **problem, tkx_sample_response **
 
     tkx_future_unref(future);
     if (!ok)
-        return fail("sampling", err);
+        return rl_fail("sampling", err);
     *problem = tag;
     if ((*response)->n_sequences == GROUP_SIZE)
         return 1;
@@ -214,11 +127,13 @@ static void show(const rl_problem *problem, const tkx_sequence *sequence)
     printf("  reward %.2f\n", rl_reward(problem, sequence));
 }
 
-/* The mean reward of answers to held-out problems; shows some of them. */
+/* The mean reward of answers to held-out problems, the same ones every time. */
 static int measure(run *r, const char *when, double *mean)
 {
+    uint64_t random = 0;
+
     *mean = 0;
-    if (!submit_samples(r, 1))
+    if (!submit_samples(r, &random, 1))
         return 0;
     printf("  %s:\n", when);
     for (size_t i = 0; i < N_GROUPS; i++) {
@@ -229,7 +144,7 @@ static int measure(run *r, const char *when, double *mean)
             return 0;
         for (size_t k = 0; k < GROUP_SIZE; k++)
             *mean += rl_reward(problem, &response->sequences[k]) / N_BATCH;
-        if (i < N_SHOWN)
+        if (problem < r->problems + N_SHOWN)
             show(problem, &response->sequences[0]);
         tkx_sample_response_free(response);
     }
@@ -242,7 +157,7 @@ static int measure(run *r, const char *when, double *mean)
 static int roll_out(run *r, double *mean)
 {
     *mean = 0;
-    if (!submit_samples(r, 0))
+    if (!submit_samples(r, &r->random, 0))
         return 0;
     for (size_t n = 0; n < N_BATCH; n += GROUP_SIZE) {
         tkx_sample_response *response = NULL;
@@ -270,8 +185,10 @@ static int learn(run *r)
         double mean = 0;
 
         if (!roll_out(r, &mean) ||
-            !submit_step(r, N_BATCH, TKX_LOSS_IMPORTANCE_SAMPLING, rl_rate) ||
-            !submit_publishing(r) || !finish_step(r) || !finish_publishing(r))
+            !rl_model_submit_step(&r->model, r->data, N_BATCH,
+                                  TKX_LOSS_IMPORTANCE_SAMPLING, rl_rate) ||
+            !rl_model_submit_publishing(&r->model) || !rl_model_finish_step(&r->model) ||
+            !rl_model_finish_publishing(&r->model))
             return 0;
         if (i % 20 == 0)
             printf("    iteration %ld: mean reward %.3f\n", i, mean);
@@ -287,14 +204,12 @@ static int run_seed(run *r, uint64_t seed, double *rewards)
 
     printf("seed %llu\n", (unsigned long long)seed);
     r->random = seed;
-    ok = create_model(r, seed) && submit_publishing(r) && finish_publishing(r) &&
+    ok = rl_model_create(&r->model, r->service, r->options->model, RANK, seed) &&
+         rl_model_submit_publishing(&r->model) && rl_model_finish_publishing(&r->model) &&
          measure(r, "start", &rewards[0]) && warm_up(r) &&
          measure(r, "after the warm-up", &rewards[1]) && learn(r) &&
          measure(r, "end", &rewards[2]);
-    tkx_sampling_free(r->sampling);
-    tkx_training_free(r->training);
-    r->sampling = NULL;
-    r->training = NULL;
+    rl_model_clear(&r->model);
     return ok;
 }
 
@@ -306,7 +221,7 @@ static int run_all(run *r)
     if (tkx_context_new(NULL, &r->context, &err) != TKX_OK ||
         tkx_service_new(r->context, NULL, &r->service, &err) != TKX_OK ||
         tkx_queue_new(&r->queue, &err) != TKX_OK)
-        return fail("starting", err);
+        return rl_fail("starting", err);
     for (long seed = 1; seed <= r->options->n_seeds; seed++) {
         double rewards[3] = {0};
 
@@ -326,9 +241,6 @@ static int run_all(run *r)
 /* The context goes before the batch, which work in flight may still borrow. */
 static void clear(run *r)
 {
-    tkx_future_unref(r->publishing);
-    tkx_future_unref(r->forward_backward);
-    tkx_future_unref(r->optim);
     tkx_queue_free(r->queue);
     tkx_service_free(r->service);
     tkx_context_free(r->context);
