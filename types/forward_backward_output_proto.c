@@ -205,8 +205,8 @@ static bool fill_record(tkx__proto *p, const tkx__wire_field *record,
     tkx__wire_field f;
     tkx_named_tensor *fields;
     raw_field raw;
-    size_t n_datums;
-    size_t n_fields;
+    size_t n_datums = 0;
+    size_t n_fields = 0;
     size_t at = 0;
 
     if (!count_record(p, record, &n_datums, &n_fields))
@@ -264,8 +264,8 @@ static bool count_all(tkx__proto *p, const char *bytes, size_t size, counts *c)
 {
     tkx__wire w = tkx__wire_on(bytes, size);
     tkx__wire_field f;
-    size_t n_datums;
-    size_t n_fields;
+    size_t n_datums = 0;
+    size_t n_fields = 0;
 
     while (tkx__wire_next(&w, &f)) {
         if (tkx__wire_is(&f, 3, TKX__WIRE_LEN)) {
