@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/options.h"
+#include "base/str.h"
 
 #define FINISH_MS 2000
 
@@ -351,10 +352,41 @@ static void on_billing(void *arg, bool is_paused, int64_t since_ms)
                               s->options.user_data);
 }
 
-/* "Name: value" lines of the context as pairs; the lines are cut in the copies. */
-static tkx__header *split_headers(tkx_service *s, const tkx_context_options *o)
+/* Passes of a proxy that guards some services. */
+static const struct {
+    const char *variable;
+    const char *header;
+} proxy_passes[] = {
+    {"CLOUDFLARE_ACCESS_CLIENT_ID", "CF-Access-Client-Id"},
+    {"CLOUDFLARE_ACCESS_CLIENT_SECRET", "CF-Access-Client-Secret"},
+};
+
+/* Each goes out when its variable is set and the caller gave no such header. */
+static bool add_passes(tkx_service *s, tkx__header *headers, size_t *n)
 {
-    tkx__header *headers = keep_block(s, o->n_extra_headers, sizeof *headers);
+    size_t n_given = *n;
+
+    for (size_t k = 0; k < sizeof proxy_passes / sizeof *proxy_passes; k++) {
+        const char *value = from_environment(proxy_passes[k].variable);
+        bool is_given = false;
+
+        for (size_t i = 0; i < n_given; i++)
+            is_given |= tkx__equals_nocase(headers[i].name, proxy_passes[k].header);
+        if (!value || is_given || strpbrk(value, "\r\n"))
+            continue;
+        headers[*n].name = proxy_passes[k].header;
+        headers[*n].value = keep(s, value);
+        if (!headers[(*n)++].value)
+            return false;
+    }
+    return true;
+}
+
+/* "Name: value" lines of the context as pairs; the lines are cut in the copies. */
+static tkx__header *split_headers(tkx_service *s, const tkx_context_options *o, size_t *n)
+{
+    const size_t n_passes = sizeof proxy_passes / sizeof *proxy_passes;
+    tkx__header *headers = keep_block(s, o->n_extra_headers + n_passes, sizeof *headers);
 
     for (size_t i = 0; headers && i < o->n_extra_headers; i++) {
         char *line = (char *)(uintptr_t)keep(s, o->extra_headers[i]);
@@ -365,13 +397,15 @@ static tkx__header *split_headers(tkx_service *s, const tkx_context_options *o)
         headers[i].name = line;
         headers[i].value = colon + 1 + strspn(colon + 1, " \t");
     }
-    return headers;
+    *n = o->n_extra_headers;
+    return headers && add_passes(s, headers, n) ? headers : NULL;
 }
 
 static tkx_status make_site(tkx_service *s, tkx_error **err)
 {
     const tkx_context_options *context = tkx__context_options(s->context);
-    const tkx__header *headers = split_headers(s, context);
+    size_t n_headers = 0;
+    const tkx__header *headers = split_headers(s, context, &n_headers);
     const tkx__site_options options = {
         .io = *s->io,
         .log = tkx__context_log(s->context),
@@ -379,7 +413,7 @@ static tkx_status make_site(tkx_service *s, tkx_error **err)
         .sdk_version = s->options.sdk_version,
         .user_agent = context->user_agent,
         .headers = headers,
-        .n_headers = context->n_extra_headers,
+        .n_headers = n_headers,
         .request_timeout_ms = s->options.request_timeout_ms,
         .poll_timeout_ms = s->options.poll_timeout_ms,
     };

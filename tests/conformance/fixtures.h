@@ -65,6 +65,8 @@ fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
 
 bool fixture_query_may_be_left_out(const char *pair, size_t size);
 
+bool fixture_is_bad_redirect(int64_t http_status, tkx_status status);
+
 /* Compare bodies under the rules of fixtures_rules.c. */
 fixture_verdict fixture_compare_json(fixture *f, const char *ours, size_t n_ours,
                                      const char *theirs, size_t n_theirs);

@@ -251,6 +251,9 @@ static void serve(fake_io *io, size_t i, void *arg)
     } else if (strstr(path, "/retrieve_future")) {
         give_model(l, i);
         return;
+    } else if (l->is_scripted && ends_with(path, "create_model")) {
+        give_promise(l, i);
+        return;
     } else if (give_plain(l, i, path)) {
         return;
     } else if (l->is_scripted) {

@@ -48,6 +48,12 @@ bool fixture_query_may_be_left_out(const char *pair, size_t size)
     return false;
 }
 
+/* A redirect that leads nowhere breaks the protocol; the SDK calls it a status error. */
+bool fixture_is_bad_redirect(int64_t http_status, tkx_status status)
+{
+    return http_status >= 300 && http_status < 400 && status == TKX_ERR_PROTOCOL;
+}
+
 /* Paths of values that differ on every run. */
 static bool is_volatile(const fixture *f, const char *path)
 {

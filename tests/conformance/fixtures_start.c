@@ -41,12 +41,21 @@ static tkx_status create_sampling(live *l, tkx_future **out, tkx_error **err)
     return tkx_service_create_sampling(l->service, &options, out, err);
 }
 
+static tkx_status create_lora(live *l, tkx_future **out, tkx_error **err)
+{
+    tkx_lora_options options = TKX_LORA_OPTIONS_INIT;
+
+    options.base_model = fixture_text(l->f, l->f->args, "base_model");
+    return tkx_service_create_lora(l->service, &options, out, err);
+}
+
 const live_op live_start_ops[] = {
     {"create_session", make_nothing, start, take_start},
     {"client_config", make_nothing, start, NULL},
     {"client_dynamic_config", make_nothing, start, NULL},
     {"auth_token", make_nothing, start, NULL},
     {"session_heartbeat", make_nothing, start, NULL},
+    {"create_model", make_nothing, create_lora, NULL},
     {"create_sampling_session", make_nothing, create_sampling, NULL},
     {NULL, NULL, NULL, NULL},
 };

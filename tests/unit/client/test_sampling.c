@@ -67,6 +67,21 @@ START_TEST(a_sample_goes_through)
 }
 END_TEST
 
+START_TEST(passes_of_a_proxy_come_from_the_environment)
+{
+    setenv("CLOUDFLARE_ACCESS_CLIENT_ID", "id-1", 1);
+    setenv("CLOUDFLARE_ACCESS_CLIENT_SECRET", "two\r\nlines", 1);
+    scripted_begin(&s);
+    tkx_sampling_free(scripted_sampling(&s));
+    unsetenv("CLOUDFLARE_ACCESS_CLIENT_ID");
+    unsetenv("CLOUDFLARE_ACCESS_CLIENT_SECRET");
+    size_t i = scripted_last(&s, "create_session");
+    ck_assert_str_eq(fake_io_header(s.io, i, "cf-access-client-id"), "id-1");
+    ck_assert_ptr_null(fake_io_header(s.io, i, "cf-access-client-secret"));
+    scripted_end(&s);
+}
+END_TEST
+
 START_TEST(sequences_get_their_ids)
 {
     tkx_sample_response *response;
@@ -435,6 +450,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, set_up, NULL);
     tcase_add_test(tc, a_sample_goes_through);
+    tcase_add_test(tc, passes_of_a_proxy_come_from_the_environment);
     tcase_add_test(tc, sequences_get_their_ids);
     tcase_add_test(tc, logprobs_are_aligned_from_the_end);
     tcase_add_test(tc, at_most_400_submits_are_in_flight);
