@@ -16,7 +16,8 @@ typedef struct download_run {
     tkx_rest *rest;
 } download_run;
 
-static void print(const download_run *run, const tkx_checkpoint_download_result *result)
+static void print(const download_run *run, const char *checkpoint_path,
+                  const tkx_checkpoint_download_result *result)
 {
     cJSON *object;
 
@@ -25,9 +26,9 @@ static void print(const download_run *run, const tkx_checkpoint_download_result 
         return;
     }
     object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "path", result->path);
-    cJSON_AddNumberToObject(object, "files", (double)result->n_files);
-    cJSON_AddNumberToObject(object, "bytes", (double)result->size_bytes);
+    cJSON_AddStringToObject(object, "checkpoint_path", checkpoint_path);
+    cJSON_AddStringToObject(object, "destination", result->path);
+    cJSON_AddNumberToObject(object, "file_size_bytes", (double)result->size_bytes);
     cli_json_line(object);
 }
 
@@ -57,7 +58,7 @@ static int download(download_run *run, const char *path)
         tkx_future_take_checkpoint_download(future, &result, &err) != TKX_OK)
         status = cli_fail(err, "cannot download %s", path);
     if (status == CLI_OK)
-        print(run, result);
+        print(run, path, result);
     tkx_checkpoint_download_result_free(result);
     tkx_future_unref(future);
     return status;

@@ -31,7 +31,7 @@ alone "$work/some/where"
 
 # The same bytes again, in other words.
 run 0 "$TKX_BIN/tkx" checkpoint download "$path" --output="$work/again" --json
-prints '^\{"path":".*","files":3,"bytes":[0-9]+\}$'
+prints '^\{"checkpoint_path":"tinker://.*","destination":".*","file_size_bytes":[0-9]+\}$'
 cmp "$work/some/where/$folder/adapter_model.safetensors" "$work/again/$folder/adapter_model.safetensors" ||
     fail "two downloads differ"
 
