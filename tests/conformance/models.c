@@ -2,8 +2,7 @@
 /*
  * models.c - the kind "models": walk a folder and run what is in it.
  *
- * What a folder holds tells the kind of case; see tests/data/models/README.md, "How a
- * test finds its way".
+ * What a folder holds tells the kind of case; see tests/data/models/README.md.
  */
 #include <dirent.h>
 #include <stdio.h>

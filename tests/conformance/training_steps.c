@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * training_steps.c - a training case: forward, every loss with its gradients, optimiser
- * scenarios, and finite differences.  Limits are those of tests/data/models/README.md.
+ * scenarios, and finite differences.  The limits stand in the code.
  */
 #include <math.h>
 #include <stdio.h>
