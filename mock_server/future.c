@@ -323,6 +323,7 @@ void future_tick(mock_server *srv)
         srv->forgot_ms = now;
         forget_old(srv);
         sweep_expired(srv);
+        sweep_sessions(srv);
     }
 }
 

@@ -29,6 +29,8 @@ const char mock_usage[] =
     "  --metadata-bytes N      results this large are announced before they are sent\n"
     "  --archive-delay-ms N    answer 503 that long before an archive is ready\n"
     "  --retain-s N            how long results stay readable (default 3600)\n"
+    "  --session-timeout-ms N  a session ends that long after its last heartbeat\n"
+    "                          (default 300000; 0: never)\n"
     "  --max-models N          live models (default 64)\n"
     "  --max-tokens N          tokens of one request (default 4194304)\n"
     "  --max-memory-mb N       memory of all models (default 8192)\n"
@@ -64,6 +66,7 @@ static const row rows[] = {
     {"--metadata-bytes", SIZE, AT(metadata_bytes), 0, INT64_MAX},
     {"--archive-delay-ms", COUNT, AT(archive_delay_ms), 0, 3600000},
     {"--retain-s", COUNT, AT(retain_s), 1, 1000000000},
+    {"--session-timeout-ms", COUNT, AT(session_ms), 0, 1000000000000},
     {"--max-models", SIZE, AT(max_models), 1, 1000000},
     {"--max-tokens", SIZE, AT(max_tokens), 1, INT64_MAX},
     {"--max-memory-mb", SIZE, AT(max_memory_mb), 1, 1000000000},
@@ -170,6 +173,7 @@ tkx_status mock_options_parse(int argc, char **argv, mock_options *out, tkx_erro
     *out = (mock_options){.host = "127.0.0.1",
                           .port = 8200,
                           .retain_s = 3600,
+                          .session_ms = 300000,
                           .metadata_bytes = 1 << 20,
                           .max_models = 64,
                           .max_tokens = 1 << 22,

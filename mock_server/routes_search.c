@@ -104,10 +104,11 @@ enum {
     COL_BYTES
 };
 
+/* One that timed out is neither finished nor known to run. */
 static const char *status_of(db_rows *rows)
 {
     if (!db_is_null(rows, COL_FINISHED))
-        return "client_finished";
+        return db_is_null(rows, COL_REASON) ? NULL : "client_finished";
     return mock_now_ms() - db_int(rows, COL_SEEN) < SILENT_MS ? "active" : NULL;
 }
 

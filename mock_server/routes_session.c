@@ -86,8 +86,8 @@ bool handle_finish(call *c)
     if (!reason_is_known(reason))
         return call_invalid(c, "reason", "type is success, errored or interrupted");
     db_run(db, NULL,
-           "UPDATE sessions SET finished_at=?, finish_reason=?, finish_detail=?"
-           " WHERE session_id=? AND finished_at IS NULL",
+           "UPDATE sessions SET finished_at=COALESCE(finished_at, ?), finish_reason=?,"
+           " finish_detail=? WHERE session_id=? AND finish_reason IS NULL",
            "isss", mock_now_ms(), reason, jv_get_str(body, "detail"), id);
     rows = db_query(db,
                     "SELECT finish_reason, finish_detail, finished_at FROM sessions"

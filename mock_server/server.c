@@ -167,6 +167,8 @@ static tkx_status open_state(mock_server *srv, tkx_error **err)
     if (st == TKX_OK)
         sweep_files(srv);
     if (st == TKX_OK)
+        sweep_greet_sessions(srv);
+    if (st == TKX_OK)
         st = load_secret(srv, err);
     return st;
 }

@@ -11,28 +11,42 @@
 
 #include "base/error.h"
 #include "mock_server/jw.h"
+#include "mock_server/sweep.h"
 #include "mock_server/util.h"
 #include "mock_server/work.h"
+
+/* SkyRL and twinkle drop the record of a session that timed out. */
+static bool refuse_session(call *c, const char *session_id, bool has_reason)
+{
+    mock_dialect dialect = c->srv->opt.dialect;
+    if (has_reason)
+        return !call_error(c, 410, "session %s is finished", session_id);
+    if (dialect == DIALECT_SKYRL || dialect == DIALECT_TWINKLE)
+        return !call_error(c, 404, "session %s not found", session_id);
+    return !call_error(c, 410, "session %s has ended: no heartbeat came for %lld ms",
+                       session_id, (long long)c->srv->opt.session_ms);
+}
 
 bool session_is_alive(call *c, const char *session_id)
 {
     db_rows *rows;
-    bool is_finished;
+    bool is_finished, has_reason;
     if (!session_id) {
         call_invalid(c, "session_id", "Field required");
         return false;
     }
-    rows = db_query(c->srv->db, "SELECT finished_at FROM sessions WHERE session_id=?",
+    sweep_sessions(c->srv);
+    rows = db_query(c->srv->db,
+                    "SELECT finished_at, finish_reason FROM sessions WHERE session_id=?",
                     "s", session_id);
     if (!db_next(rows)) {
         call_error(c, 404, "session %s not found", session_id);
         return false;
     }
     is_finished = !db_is_null(rows, 0);
+    has_reason = !db_is_null(rows, 1);
     db_done(rows);
-    if (is_finished)
-        call_error(c, 410, "session %s is finished", session_id);
-    return !is_finished;
+    return !is_finished || refuse_session(c, session_id, has_reason);
 }
 
 static void make_request_id(call *c, const op_spec *spec, char out[640])

@@ -53,3 +53,23 @@ void sweep_expired(mock_server *srv)
     /* Rows only: samplers may draw from a file until the next start sweeps it. */
     db_run(srv->db, NULL, "DELETE FROM checkpoints WHERE expires_at<=?", "i", now);
 }
+
+void sweep_greet_sessions(mock_server *srv)
+{
+    db_run(srv->db, NULL, "UPDATE sessions SET last_seen=? WHERE finished_at IS NULL",
+           "i", mock_now_ms());
+}
+
+/* A session that timed out has a finish and no reason for it. */
+void sweep_sessions(mock_server *srv)
+{
+    int64_t now = mock_now_ms(), since = now - srv->opt.session_ms;
+    if (srv->opt.session_ms == 0 ||
+        !db_scalar(srv->db, 0,
+                   "SELECT 1 FROM sessions WHERE finished_at IS NULL AND last_seen<?",
+                   "i", since))
+        return;
+    db_run(srv->db, NULL,
+           "UPDATE sessions SET finished_at=? WHERE finished_at IS NULL AND last_seen<?",
+           "ii", now, since);
+}
