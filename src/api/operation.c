@@ -2,8 +2,8 @@
 /*
  * operation.c - submit parts in turn, follow their promises, gather the results.
  *
- *     WAIT_TURN --turn--> SUBMITTING --all parts ended--> FOLLOWING --all settled-->
- * (gone)
+ *     WAIT_TURN --turn--> (RECORDING) --> SUBMITTING --all parts ended--> FOLLOWING
+ *     --all settled--> (gone)
  *
  * Each part, on its own:
  *
@@ -15,7 +15,7 @@
  * no part is on its way any more.  The first failure decides the outcome; a failed submit
  * whose number the service may have seen breaks the line (turns.c).
  */
-#include "api/operation.h"
+#include "api/operation_in.h"
 
 #include <string.h>
 
@@ -23,52 +23,6 @@
 #include "api/scan.h"
 #include "base/error.h"
 #include "base/mem.h"
-
-typedef enum part_state {
-    PART_IDLE = 0,
-    PART_BYTES,
-    PART_ENCODING,
-    PART_SENDING,
-    PART_POLLING,
-    PART_HAVE, /* its result */
-    PART_OVER
-} part_state;
-
-typedef struct part {
-    tkx__operation *op;
-    part_state state;
-    tkx__encoding encoding;
-    tkx__budget_wait wait;
-    int64_t cost;
-    int64_t seq_id;
-    tkx__encoded encoded;
-    tkx__call *call;
-    tkx__poll *poll;
-    int64_t sent_ms;
-    bool is_first_protobuf; /* the server had not accepted one before */
-    tkx_error *error;       /* of the worker */
-} part;
-
-struct tkx__operation {
-    tkx__op base; /* in the site's list */
-    tkx__site *site;
-    tkx__operation_spec spec;
-    tkx__operation_fn *fn;
-    void *arg;
-    tkx__turns *turns;
-    uint64_t first;
-    tkx__turn_wait turn;
-    bool has_turn;
-    bool has_submitted; /* the turn has passed on */
-    bool is_detached;
-    bool is_aborted;
-    unsigned depth;   /* steps of this operation under way; the outermost one decides */
-    tkx_error *error; /* the first failure */
-    size_t n_unused;  /* parts at the end whose numbers are free */
-    void **results;
-    size_t n_parts;
-    part parts[];
-};
 
 static void leave(tkx__operation *op);
 
@@ -82,8 +36,8 @@ static void enter(tkx__operation *op)
 
 static bool is_on_its_way(const part *p)
 {
-    return p->state == PART_BYTES || p->state == PART_ENCODING ||
-           p->state == PART_SENDING;
+    return p->state == PART_BYTES || p->state == PART_RECORDING ||
+           p->state == PART_ENCODING || p->state == PART_SENDING;
 }
 
 static size_t count(const tkx__operation *op, part_state state)
@@ -151,6 +105,7 @@ static void settle(tkx__operation *op)
     tkx__op_unregister(op->site, &op->base);
     if (op->turns)
         tkx__turns_leave(op->turns, &op->turn);
+    tkx__operation_tell_delivered(op, error);
     free_operation(op);
     fn(arg, results, n, error);
     tkx__free(results);
@@ -205,9 +160,12 @@ static void on_polled(void *arg, void *result, tkx_error *error)
     enter(op);
     p->poll = NULL;
     if (error) {
+        if (tkx_error_status(error) == TKX_ERR_REQUEST_FAILED)
+            tkx__part_tell_end(p, TKX__PART_FAILED, NULL, error);
         p->state = PART_OVER;
         note_failure(op, &error);
     } else {
+        tkx__part_tell_end(p, TKX__PART_APPLIED, result, NULL);
         p->state = PART_HAVE;
         op->results[p - op->parts] = result;
     }
@@ -241,6 +199,7 @@ static void follow(part *p, const char *request_id)
     };
 
     p->state = PART_POLLING;
+    tkx__part_tell_promise(p, request_id);
     release_body(p);
     if (op->is_detached) {
         p->state = PART_OVER;
@@ -256,39 +215,43 @@ static void follow(part *p, const char *request_id)
 
 static void encode_part(part *p);
 
-/* The service has refused it for certain, at its only send: nothing was applied and the
-   number is still free. */
-static bool is_refusal(const tkx_error *error)
-{
-    int http = tkx_error_http_status(error);
-
-    return http >= 400 && http < 500 && http != 408 && http != 425 && http != 429 &&
-           tkx_error_attempts(error) <= 1;
-}
-
-static bool nothing_else_was_sent(const tkx__operation *op, const part *except)
-{
-    for (size_t i = 0; i < op->n_parts; i++)
-        if (&op->parts[i] != except && op->parts[i].state != PART_IDLE)
-            return false;
-    return true;
-}
-
 /* A failed submit: either its number (and all behind it) is free, or there is a hole. */
 static void submit_failed(part *p, tkx_error *error)
 {
     tkx__operation *op = p->op;
-    size_t i = (size_t)(p - op->parts);
-    tkx_status st = tkx_error_status(error);
-    bool was_sent = tkx_error_attempts(error) > 0;
-    bool is_last_sent = op->spec.is_parallel ? nothing_else_was_sent(op, p) : true;
 
-    if (op->turns && is_last_sent && (is_refusal(error) || !was_sent) &&
-        st != TKX_ERR_CLOSED)
-        op->n_unused = op->spec.is_parallel ? op->n_parts : op->n_parts - i;
-    else if (op->turns && st != TKX_ERR_CLOSED)
+    if (op->turns && tkx_error_status(error) != TKX_ERR_CLOSED &&
+        !tkx__part_frees_numbers(p, error))
         tkx__turns_break(op->turns, p->seq_id, error);
     end_part(p, &error);
+}
+
+static void on_part_recorded(void *arg, int64_t call, tkx_error *error)
+{
+    part *p = arg;
+    tkx__operation *op = p->op;
+
+    (void)call;
+    enter(op);
+    if (op->is_aborted) {
+        p->state = PART_OVER;
+        tkx_error_free(error);
+    } else if (error) {
+        submit_failed(p, error);
+    } else {
+        encode_part(p);
+    }
+    leave(op);
+}
+
+/* What goes out instead of the recorded body is recorded first. */
+static void record_part(part *p)
+{
+    tkx_error *error = NULL;
+
+    p->state = PART_RECORDING;
+    if (!tkx__part_record(p, on_part_recorded, &error))
+        submit_failed(p, error);
 }
 
 /* The very first protobuf body was refused: perhaps this server reads JSON only. */
@@ -301,7 +264,10 @@ static bool falls_back_to_json(part *p, const tkx_error *error)
         return false;
     release_body(p);
     p->encoding = TKX__ENCODING_JSON;
-    encode_part(p);
+    if (p->op->call)
+        record_part(p);
+    else
+        encode_part(p);
     return true;
 }
 
@@ -429,8 +395,7 @@ static void submit_part(tkx__operation *op, size_t i)
     int64_t cost = op->spec.part_bytes ? op->spec.part_bytes(op->arg, i) : 0;
 
     p->seq_id = op->turns ? tkx__turns_seq(op->turns, op->first + i) : -1;
-    p->encoding = op->spec.has_protobuf && !op->site->no_protobuf ? TKX__ENCODING_PROTOBUF
-                                                                  : TKX__ENCODING_JSON;
+    p->encoding = op->call ? op->encoding : tkx__operation_encoding(op);
     p->is_first_protobuf = p->encoding == TKX__ENCODING_PROTOBUF;
     p->state = PART_BYTES;
     if (cost > 0 && !tkx__budget_take(&op->site->uploads, &p->wait, cost, on_bytes, p))
@@ -466,6 +431,8 @@ static void submit_more(tkx__operation *op)
 /* Look at all parts and do what follows; the only place that ends the operation. */
 static void decide(tkx__operation *op)
 {
+    if (op->is_recording)
+        return;
     if (!op->error && !op->has_submitted) {
         op->depth++;
         submit_more(op);
@@ -487,6 +454,32 @@ static void leave(tkx__operation *op)
         decide(op);
 }
 
+static void on_recorded(void *arg, int64_t call, tkx_error *error)
+{
+    tkx__operation *op = arg;
+
+    enter(op);
+    op->is_recording = false;
+    op->call = error ? 0 : call;
+    if (error) { /* nothing was sent: all its numbers are free */
+        op->n_unused = op->n_parts;
+        note_failure(op, &error);
+    }
+    leave(op);
+}
+
+/* Its turn has come. */
+static void record(tkx__operation *op)
+{
+    tkx_error *error = NULL;
+
+    if (!op->spec.recorder)
+        return;
+    op->is_recording = true;
+    if (!tkx__operation_record(op, on_recorded, &error))
+        on_recorded(op, 0, error);
+}
+
 static void on_turn(void *arg)
 {
     tkx__operation *op = arg;
@@ -497,6 +490,8 @@ static void on_turn(void *arg)
         note_failure(op, &error);
     else
         op->has_turn = true;
+    if (op->has_turn)
+        record(op);
     leave(op);
 }
 
@@ -515,7 +510,7 @@ static void abort_operation(tkx__op *base)
         p->call = NULL;
         p->poll = NULL;
         tkx__budget_leave(&op->site->uploads, &p->wait);
-        if (p->state != PART_ENCODING)
+        if (p->state != PART_ENCODING && p->state != PART_RECORDING)
             p->state = PART_OVER;
     }
     tkx__fail(&error, TKX_ERR_CLOSED, "%s: the client was closed before its result came",
@@ -568,6 +563,7 @@ void tkx__operation_start(tkx__operation *op, tkx__turns *turns, uint64_t first)
         abort_operation(&op->base);
     } else if (!turns) {
         enter(op);
+        record(op);
         leave(op);
     } else if (tkx__turns_take(turns, &op->turn, first, on_turn, op)) {
         on_turn(op);

@@ -10,22 +10,8 @@
 #define TKX_API_OPERATION_H
 
 #include "api/poll.h"
+#include "api/recorder.h"
 #include "api/turns.h"
-
-typedef enum tkx__encoding {
-    TKX__ENCODING_JSON = 0,
-    TKX__ENCODING_PROTOBUF
-} tkx__encoding;
-
-/* A request body and what goes with it. */
-typedef struct tkx__encoded {
-    tkx__body body;
-    const char *route;            /* static */
-    const char *content_type;     /* static; NULL: JSON */
-    const char *content_encoding; /* static; NULL: none */
-    void (*release)(void *ctx);   /* NULL: nothing to free */
-    void *ctx;
-} tkx__encoded;
 
 typedef struct tkx__operation_spec {
     const char *what;         /* static, for messages and headers */
@@ -40,9 +26,7 @@ typedef struct tkx__operation_spec {
     bool has_one_layer;     /* create_model: inner retries only */
     /* Bytes of part i for the dispatch budget; NULL: 0 for all. */
     int64_t (*part_bytes)(void *arg, size_t i);
-    /* Fill out; maybe on a worker.  seq_id is -1 for an operation without a turn. */
-    tkx_status (*encode)(void *arg, size_t i, int64_t seq_id, tkx__encoding encoding,
-                         tkx__encoded *out, tkx_error **err);
+    tkx__encode_fn *encode; /* with a recorder it runs twice for each part */
     void *(*decode)(const tkx__payload *payload, void *decode_arg, tkx_error **err);
     void *decode_arg;
     void (*free_result)(void *result);
@@ -51,6 +35,8 @@ typedef struct tkx__operation_spec {
     void (*on_event)(void *arg, const tkx__poll_event *event);
     /* No body is needed any more: all submits have ended.  NULL: nobody cares. */
     void (*on_submitted)(void *arg);
+    tkx__recorder *recorder;                    /* NULL: nothing is written down */
+    const char *(*path_of)(const void *result); /* of a save, for the recorder; or NULL */
 } tkx__operation_spec;
 
 /* The end, told once, the operation is gone by then.  results[n_parts] on success, and
