@@ -117,8 +117,11 @@ int cli_wait(const cli_connection *connection, tkx_future *future, int is_interr
             return CLI_INTERRUPTED;
         }
         if (connection->timeout_s > 0 && now_s() - started >= connection->timeout_s) {
-            cli_fail(err, "%s: gave up after %g s", what, connection->timeout_s);
-            return CLI_FAILED;
+            char text[512];
+
+            tkx_future_describe(future, text, sizeof text);
+            return cli_fail(err, "%s: gave up after %g s; %s", what,
+                            connection->timeout_s, text);
         }
         tkx_error_free(err);
     }

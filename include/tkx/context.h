@@ -19,8 +19,19 @@
 TKX_BEGIN_DECLS
 
 struct event_base; /* libevent's */
+struct tkx_future;
 
 typedef struct tkx_context tkx_context;
+
+/*
+ * An operation has not completed for stuck_after_ms; told again when twice, four times,
+ * ... as much has passed.  Nothing is wrong for certain: a full service makes everybody
+ * wait.  tkx_future_describe() has the whole history.
+ *
+ * Thread:    loop thread, no tkx lock held; may call any tkx function, must not block.
+ * Ownership: @p future is borrowed.
+ */
+typedef void tkx_stuck_fn(struct tkx_future *future, void *user_data);
 
 /*
  * Start from TKX_CONTEXT_OPTIONS_INIT.  Everything is copied, but for event_base, which
@@ -29,7 +40,8 @@ typedef struct tkx_context tkx_context;
 typedef struct tkx_context_options {
     size_t struct_size;
     const char *base_url; /* NULL: TINKER_BASE_URL, else the hosted service */
-    const char *api_key; /* NULL: TINKER_API_KEY, else none; never logged, wiped when freed */
+    const char
+        *api_key; /* NULL: TINKER_API_KEY, else none; never logged, wiped when freed */
     struct event_base *event_base; /* NULL: a loop thread of our own */
     tkx_log_fn *log_fn;            /* NULL: silent */
     void *log_user_data;
@@ -45,9 +57,13 @@ typedef struct tkx_context_options {
     const char *const *extra_headers; /* "Name: value", sent with every request and
                                          winning over our own of that name */
     size_t n_extra_headers;
-    size_t max_reply_bytes; /* longer answers fail with LIMIT; 0: 1 GiB */
-    size_t max_connections; /* per lane and host; 0: as the open requests need */
-    int is_http1_only;      /* 1: never HTTP/2 */
+    size_t max_reply_bytes;  /* longer answers fail with LIMIT; 0: 1 GiB */
+    size_t max_connections;  /* per lane and host; 0: as the open requests need */
+    int is_http1_only;       /* 1: never HTTP/2 */
+    int64_t call_timeout_ms; /* of every call without a limit of its own; 0: none */
+    int64_t stuck_after_ms;  /* 0: 300,000; -1: nobody looks */
+    tkx_stuck_fn *on_stuck;  /* NULL: only logged, as a warning */
+    void *stuck_user_data;
 } tkx_context_options;
 
 #define TKX_CONTEXT_OPTIONS_INIT                                                         \

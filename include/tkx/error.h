@@ -2,9 +2,10 @@
 /*
  * tkx/error.h - what was tried, on what, and what came back.
  *
- * A fallible call returns a tkx_status and, on failure only, stores a tkx_error through its
- * last argument (which may be NULL).  The error owns its strings.  When memory is short it
- * is a static object; freeing that is harmless.  No error ever holds a credential.
+ * A fallible call returns a tkx_status and, on failure only, stores a tkx_error through
+ * its last argument (which may be NULL).  The error owns its strings.  When memory is
+ * short it is a static object; freeing that is harmless.  No error ever holds a
+ * credential.
  */
 #ifndef TKX_ERROR_H
 #define TKX_ERROR_H
@@ -24,11 +25,22 @@ typedef enum tkx_error_category {
     TKX_ERROR_CATEGORY_USER
 } tkx_error_category;
 
+/* Where a failure comes from; follows from the status. */
+typedef enum tkx_error_domain {
+    TKX_ERROR_DOMAIN_NONE = 0,
+    TKX_ERROR_DOMAIN_CALLER,  /* the call itself: its input, its moment, cancelled */
+    TKX_ERROR_DOMAIN_LOCAL,   /* this machine: memory, files, limits */
+    TKX_ERROR_DOMAIN_LINK,    /* no answer, or none in time */
+    TKX_ERROR_DOMAIN_SERVICE, /* the service refused or failed it */
+    TKX_ERROR_DOMAIN_CLIENT   /* the client has ended: closed, broken, session dead */
+} tkx_error_domain;
+
 /*
  * Accessors.  Thread: any, as long as nobody frees the error.  All accept NULL.
  * Strings are borrowed from the error; NULL when unknown.
  */
 TKX_API tkx_status tkx_error_status(const tkx_error *error);
+TKX_API tkx_error_domain tkx_error_get_domain(const tkx_error *error);
 TKX_API const char *tkx_error_message(const tkx_error *error); /* never NULL */
 TKX_API int tkx_error_http_status(const tkx_error *error);     /* 0: no HTTP answer */
 TKX_API tkx_error_category tkx_error_get_category(const tkx_error *error);

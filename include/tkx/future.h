@@ -53,7 +53,8 @@ TKX_API tkx_status tkx_future_on_complete(tkx_future *future, tkx_future_fn *fn,
  *
  * Thread:    any; on the loop thread only for a completed future.
  * Units:     @p timeout_ms; negative: without limit.
- * Errors:    TIMEOUT, with a message that says what the operation is doing;
+ * Errors:    TIMEOUT, with a message that says what the operation is doing and the latest
+ *            trouble with the connection, if any, as its cause;
  *            WOULD_BLOCK on the loop thread.
  */
 TKX_API tkx_status tkx_future_wait(tkx_future *future, int64_t timeout_ms,
@@ -78,6 +79,19 @@ typedef enum tkx_cancel_outcome {
  * Thread:    any.
  */
 TKX_API tkx_cancel_outcome tkx_future_cancel(tkx_future *future);
+
+/**
+ * Limit the operation, whatever call it came from.  If it has not completed by then it is
+ * given up as by tkx_future_cancel() and the future fails with TIMEOUT: the message says
+ * what the operation was doing, the cause is the latest trouble with the connection.  Of
+ * several limits the earliest counts.  Options with a timeout_ms set one, too.
+ *
+ * Thread:    any.
+ * Units:     @p timeout_ms from now; 0 or less: at the next turn of the loop.
+ * Errors:    NO_MEMORY; CLOSED once the context is closed.  OK when it has completed.
+ */
+TKX_API tkx_status tkx_future_set_deadline(tkx_future *future, int64_t timeout_ms,
+                                           tkx_error **err);
 
 /* What an operation is doing. */
 typedef enum tkx_future_state {
@@ -141,6 +155,15 @@ typedef struct tkx_future_event {
  */
 TKX_API size_t tkx_future_history(const tkx_future *future, tkx_future_event *events,
                                   size_t capacity);
+
+/**
+ * One line on where the operation stands: what it is to give, its state and for how long,
+ * attempts, polls, what the service said of its queue, and the latest steps.
+ *
+ * Thread:    any.
+ * Shapes:    text[size], cut and always terminated; returns the whole length.
+ */
+TKX_API size_t tkx_future_describe(const tkx_future *future, char *text, size_t size);
 
 /** The state's name in lower case, such as "backing off".  Thread: any. */
 TKX_API const char *tkx_future_state_name(tkx_future_state state);

@@ -26,6 +26,7 @@ typedef struct tkx_sampling_options {
     int64_t progress_timeout_ms; /* without any success: the open ones fail; 0: two hours,
                                     -1: never */
     int records_stability_info;  /* 1: the service keeps data for stable_reinforce */
+    int64_t timeout_ms; /* of making the client; 0: the context's call_timeout_ms */
 } tkx_sampling_options;
 
 #define TKX_SAMPLING_OPTIONS_INIT                                                        \

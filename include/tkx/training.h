@@ -30,6 +30,7 @@ typedef struct tkx_lora_options {
     const char *optimizer;                   /* family; NULL: adamw */
     const tkx_json_member *optimizer_fields; /* such as "version" and "1" of dimuon */
     size_t n_optimizer_fields;
+    int64_t timeout_ms; /* of the call; 0: the context's call_timeout_ms */
 } tkx_lora_options;
 
 #define TKX_LORA_OPTIONS_INIT                                                            \
@@ -57,6 +58,7 @@ typedef struct tkx_checkpoint_options {
     const tkx_pair *user_metadata;
     size_t n_user_metadata;
     const char *weights_access_token; /* for a checkpoint of another account */
+    int64_t timeout_ms;               /* of the call; 0: the context's call_timeout_ms */
 } tkx_checkpoint_options;
 
 #define TKX_CHECKPOINT_OPTIONS_INIT                                                      \
@@ -101,6 +103,7 @@ typedef struct tkx_forward_options {
        the future instead, which is later. */
     void (*on_released)(void *user_data);
     void *user_data;
+    int64_t timeout_ms; /* of the call; 0: the context's call_timeout_ms */
 } tkx_forward_options;
 
 #define TKX_FORWARD_OPTIONS_INIT                                                         \

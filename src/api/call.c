@@ -127,7 +127,11 @@ static void fail_with(tkx__call *call, tkx__reply *reply, bool is_link)
 
 static void on_timer(void *arg)
 {
-    send_now(arg);
+    tkx__call *call = arg;
+
+    if (call->spec.on_retry)
+        call->spec.on_retry(call->arg, 0, true);
+    send_now(call);
 }
 
 static void pause_for(tkx__call *call, int64_t delay_ms)
@@ -222,10 +226,29 @@ static bool is_success(const tkx__call *call, int http_status)
  * Resending may go on for minutes, so the user is told why nothing happens: at once, then
  * once in a while for the whole site, since thousands of calls meet the same fault.
  */
+static void note_trouble(tkx__call *call, const tkx__reply *reply)
+{
+    const tkx__attempt attempt = attempt_of(call);
+    tkx_error *error = NULL;
+
+    if (call->spec.on_retry)
+        call->spec.on_retry(call->arg, reply->error ? 0 : reply->http_status, false);
+    if (!call->site->on_trouble)
+        return;
+    if (reply->error || !reply->http_status)
+        tkx__fail_link(&error, &attempt, reply);
+    else
+        tkx__fail_http(&error, &attempt, reply);
+    call->site->on_trouble(call->site->trouble_arg, error);
+    tkx_error_free(error);
+}
+
 static void say_trouble(tkx__call *call, const tkx__reply *reply, int64_t delay_ms)
 {
     tkx__site *site = call->site;
     int64_t now = tkx__site_now(site);
+
+    note_trouble(call, reply);
     bool is_due =
         !site->trouble_said_ms || now - site->trouble_said_ms >= TROUBLE_EVERY_MS;
     char status[32];

@@ -43,6 +43,9 @@ typedef struct tkx__call_spec {
     bool takes_redirect;         /* a 3xx is the answer */
     const char *idempotency_key; /* one for everything; NULL: made per call */
     size_t max_reply_bytes;      /* 0: 1 MiB */
+    /* It waits before another send (http_status 0: there was no answer), and later sends
+       again.  arg is the call's.  NULL: nobody looks. */
+    void (*on_retry)(void *arg, int http_status, bool is_sending);
 } tkx__call_spec;
 
 typedef struct tkx__outcome {

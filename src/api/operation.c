@@ -20,7 +20,6 @@
 #include <string.h>
 
 #include "api/call.h"
-#include "api/scan.h"
 #include "base/error.h"
 #include "base/mem.h"
 
@@ -214,6 +213,7 @@ static void follow(part *p, const char *request_id)
  */
 
 static void encode_part(part *p);
+static void send_part(part *p);
 
 /* A failed submit: either its number (and all behind it) is free, or there is a hole. */
 static void submit_failed(part *p, tkx_error *error)
@@ -271,14 +271,22 @@ static bool falls_back_to_json(part *p, const tkx_error *error)
     return true;
 }
 
+/* The service has it, or something in front of it answered: the same again, under the
+   same number, tells. */
+static bool sends_unreadable_again(part *p)
+{
+    if (p->n_unreadable++ >= TKX__MAX_UNREADABLE)
+        return false;
+    send_part(p);
+    return true;
+}
+
 static void on_submitted(void *arg, tkx__outcome *outcome)
 {
-    static const char *const key[] = {"request_id"};
     part *p = arg;
     tkx__operation *op = p->op;
     tkx__site *site = op->site;
     tkx_error *error = outcome->error;
-    tkx__span id = {0};
     char *request_id = NULL;
 
     enter(op);
@@ -289,12 +297,13 @@ static void on_submitted(void *arg, tkx__outcome *outcome)
         return;
     }
     if (!error) {
-        tkx__scan_pick(outcome->reply->body, outcome->reply->body_size, key, 1, &id);
-        request_id = tkx__span_dup(id);
+        request_id = tkx__part_read_promise(outcome);
+        if (!request_id && sends_unreadable_again(p)) {
+            leave(op);
+            return;
+        }
         if (!request_id)
-            tkx__fail(&error, TKX_ERR_PROTOCOL,
-                      "%s: the service answered HTTP %d without a request_id",
-                      p->op->spec.what, outcome->reply->http_status);
+            tkx__part_no_promise(p, outcome, &error);
     }
     if (error) {
         submit_failed(p, error);
@@ -327,6 +336,7 @@ static void send_part(part *p)
         .max_retries = is_save ? 0 : TKX__INNER_RETRIES,
         .is_outer = !op->spec.has_one_layer,
         .final_409 = is_save,
+        .on_retry = tkx__part_on_retry,
     };
 
     p->state = PART_SENDING;

@@ -28,6 +28,7 @@ typedef struct part {
     tkx__call *call;
     tkx__poll *poll;
     int64_t sent_ms;
+    uint8_t n_unreadable;   /* answers to its submit that named no promise */
     bool is_first_protobuf; /* the server had not accepted one before */
     tkx_error *error;       /* of the worker */
 } part;
@@ -62,6 +63,15 @@ tkx__encoding tkx__operation_encoding(const tkx__operation *op);
 /* After a submit that failed: true when its number and those of the parts behind it are
    free; then n_unused is set. */
 bool tkx__part_frees_numbers(part *p, const tkx_error *error);
+
+#define TKX__MAX_UNREADABLE 2 /* answers to one submit that make it go out again */
+
+/* The id in the answer to a submit; NULL: it names none. */
+char *tkx__part_read_promise(const tkx__outcome *outcome);
+/* The error of that, with its facts: a number that was sent is not free. */
+void tkx__part_no_promise(const part *p, const tkx__outcome *outcome, tkx_error **err);
+/* For the part's call: it waits, or sends once more. */
+void tkx__part_on_retry(void *part, int http_status, bool is_sending);
 
 /* Write all parts down, when their numbers are known; fn has the operation as its arg.
    False: fn will not run, err says why. */

@@ -33,7 +33,7 @@ bool tkx__part_frees_numbers(part *p, const tkx_error *error)
 
     if (op->spec.is_parallel && !nothing_else_was_sent(op, p))
         return false;
-    if (!is_refusal(error) && !is_unsent)
+    if (p->n_unreadable > 0 || (!is_refusal(error) && !is_unsent))
         return false;
     op->n_unused = op->n_parts - from;
     for (size_t i = from; i < op->n_parts; i++)

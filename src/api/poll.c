@@ -130,7 +130,7 @@ static tkx__error_facts facts_of(const tkx__poll *p, int http_status)
     return facts;
 }
 
-static void fail_http(tkx__poll *p, const tkx__reply *reply)
+static tkx_error *http_error(const tkx__poll *p, const tkx__reply *reply)
 {
     tkx_error *error = NULL;
     const tkx__attempt attempt = {
@@ -143,7 +143,20 @@ static void fail_http(tkx__poll *p, const tkx__reply *reply)
     };
 
     tkx__fail_http(&error, &attempt, reply);
-    settle(p, NULL, error);
+    return error;
+}
+
+static void fail_http(tkx__poll *p, const tkx__reply *reply)
+{
+    settle(p, NULL, http_error(p, reply));
+}
+
+/* A round that failed and is repeated; error is taken. */
+static void note_trouble(const tkx__poll *p, tkx_error *error)
+{
+    if (p->site->on_trouble)
+        p->site->on_trouble(p->site->trouble_arg, error);
+    tkx_error_free(error);
 }
 
 /* --- when to ask again ---------------------------------------------------------------
@@ -419,10 +432,12 @@ static void on_answer(tkx__poll *p, tkx__reply *reply)
     } else if (http >= 500) {
         const tkx__poll_event wait = {.kind = TKX__POLL_BACKOFF, .http_status = http};
         tell(p, &wait);
+        note_trouble(p, http_error(p, reply));
         round_again(p, reply->elapsed_ms, 0);
     } else if (http == 408) {
         on_408(p, reply);
     } else if (http == 429) {
+        note_trouble(p, http_error(p, reply));
         back_off(p, http);
     } else if (http == 400) {
         on_400(p, reply);
@@ -448,7 +463,7 @@ static void on_no_answer(tkx__poll *p, tkx_error *error)
         settle(p, NULL, error);
         return;
     }
-    tkx_error_free(error);
+    note_trouble(p, error);
     back_off(p, 0);
 }
 

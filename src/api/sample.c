@@ -390,6 +390,16 @@ static void on_submitted(void *arg, tkx__outcome *outcome)
     }
 }
 
+static void on_retry(void *arg, int http_status, bool is_sending)
+{
+    tkx__sample *s = arg;
+
+    if (!is_sending)
+        tell(s, TKX__POLL_BACKOFF, http_status);
+    else if (s->hooks && s->hooks->on_sending)
+        s->hooks->on_sending(s->arg, s->body.size_bytes);
+}
+
 /* Inside the limits: send, unless the service wants all samplers to wait. */
 static void send_now(tkx__sample *s)
 {
@@ -409,6 +419,7 @@ static void send_now(tkx__sample *s)
         .seq_id = s->seq_id,
         .is_outer = true,
         .passes_pushback = true,
+        .on_retry = on_retry,
     };
     s->state = TKX__SAMPLE_SENDING;
     if (s->hooks && s->hooks->on_sending)

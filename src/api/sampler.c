@@ -78,8 +78,11 @@ static void on_stuck(void *arg)
 
     p->is_stuck_armed = false;
     if (p->n_open > 0 &&
-        tkx__site_now(p->site) - p->progress_ms >= p->settings.progress_timeout_ms)
+        tkx__site_now(p->site) - p->progress_ms >= p->settings.progress_timeout_ms) {
         fail_stuck(p);
+        p->progress_ms =
+            tkx__site_now(p->site); /* those that came after have their own time */
+    }
     arm_stuck(p);
 }
 

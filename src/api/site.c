@@ -147,6 +147,8 @@ tkx_status tkx__site_new(const tkx__site_options *options, tkx__site **out,
         options->poll_timeout_ms > 0 ? options->poll_timeout_ms : 45000;
     tkx__config config;
     tkx__config_default(&config);
+    site->on_trouble = options->on_trouble;
+    site->trouble_arg = options->trouble_arg;
     tkx__dynamic_config_default(&site->dynamic);
     tkx__billing_init(&site->billing, site->log);
     tkx__site_configure(site, &config);

@@ -65,6 +65,9 @@ typedef struct tkx__site_options {
     const char *user_agent;     /* NULL: "tkx/VERSION" */
     const tkx__header *headers; /* sent with every request; copied */
     size_t n_headers;
+    /* Told of each send that failed and is repeated; the error is borrowed.  NULL: no. */
+    void (*on_trouble)(void *arg, const tkx_error *error);
+    void *trouble_arg;
     int64_t request_timeout_ms; /* 0: 60 s */
     int64_t poll_timeout_ms;    /* 0: 45 s */
 } tkx__site_options;
@@ -77,6 +80,8 @@ typedef struct tkx__site {
     char *user_agent;
     tkx__header *headers; /* fixed ones of every request, strings owned */
     size_t n_headers;
+    void (*on_trouble)(void *arg, const tkx_error *error);
+    void *trouble_arg;
     struct tkx__profile *profiles; /* headers joined once for requests alike: profile.c */
     size_t next_profile;
     int64_t request_timeout_ms;
@@ -97,7 +102,7 @@ typedef struct tkx__site {
     int64_t n_cancels;                          /* under way */
     struct tkx__op *ops;                        /* every operation that has not settled */
     int64_t trouble_said_ms; /* when a resend was last told to the user; 0: never */
-    char *seen_notes[8];                        /* deprecation notes already logged */
+    char *seen_notes[8];     /* deprecation notes already logged */
 } tkx__site;
 
 /* Errors: INVALID_ARGUMENT for a base URL that is not http(s). */

@@ -62,11 +62,11 @@ static tkx_error *make(tkx_status status, const tkx__error_facts *facts, tkx_err
     return error;
 }
 
-static tkx_error *make_f(tkx_status status, const tkx__error_facts *facts, tkx_error *cause,
-                         const char *fmt, ...) TKX_PRINTF(4, 5);
+static tkx_error *make_f(tkx_status status, const tkx__error_facts *facts,
+                         tkx_error *cause, const char *fmt, ...) TKX_PRINTF(4, 5);
 
-static tkx_error *make_f(tkx_status status, const tkx__error_facts *facts, tkx_error *cause,
-                         const char *fmt, ...)
+static tkx_error *make_f(tkx_status status, const tkx__error_facts *facts,
+                         tkx_error *cause, const char *fmt, ...)
 {
     va_list args;
     tkx_error *error;
@@ -173,6 +173,40 @@ tkx__error_facts tkx__error_get_facts(const tkx_error *error)
 tkx_status tkx_error_status(const tkx_error *error)
 {
     return error ? error->status : TKX_OK;
+}
+
+tkx_error_domain tkx_error_get_domain(const tkx_error *error)
+{
+    static const unsigned char domains[TKX_N_STATUSES] = {
+        [TKX_OK] = TKX_ERROR_DOMAIN_NONE,
+        [TKX_ERR_INVALID_ARGUMENT] = TKX_ERROR_DOMAIN_CALLER,
+        [TKX_ERR_INVALID_STATE] = TKX_ERROR_DOMAIN_CALLER,
+        [TKX_ERR_NO_MEMORY] = TKX_ERROR_DOMAIN_LOCAL,
+        [TKX_ERR_IO] = TKX_ERROR_DOMAIN_LOCAL,
+        [TKX_ERR_NOT_FOUND] = TKX_ERROR_DOMAIN_LOCAL,
+        [TKX_ERR_PARSE] = TKX_ERROR_DOMAIN_LOCAL,
+        [TKX_ERR_UNSUPPORTED] = TKX_ERROR_DOMAIN_LOCAL,
+        [TKX_ERR_LIMIT] = TKX_ERROR_DOMAIN_LOCAL,
+        [TKX_ERR_BUSY] = TKX_ERROR_DOMAIN_LOCAL,
+        [TKX_ERR_AUTH] = TKX_ERROR_DOMAIN_SERVICE,
+        [TKX_ERR_BILLING] = TKX_ERROR_DOMAIN_SERVICE,
+        [TKX_ERR_PERMISSION] = TKX_ERROR_DOMAIN_SERVICE,
+        [TKX_ERR_CONNECTION] = TKX_ERROR_DOMAIN_LINK,
+        [TKX_ERR_TIMEOUT] = TKX_ERROR_DOMAIN_LINK,
+        [TKX_ERR_HTTP] = TKX_ERROR_DOMAIN_SERVICE,
+        [TKX_ERR_PROTOCOL] = TKX_ERROR_DOMAIN_SERVICE,
+        [TKX_ERR_REQUEST_FAILED] = TKX_ERROR_DOMAIN_SERVICE,
+        [TKX_ERR_PROMISE_GONE] = TKX_ERROR_DOMAIN_SERVICE,
+        [TKX_ERR_SESSION_DEAD] = TKX_ERROR_DOMAIN_CLIENT,
+        [TKX_ERR_CLIENT_BROKEN] = TKX_ERROR_DOMAIN_CLIENT,
+        [TKX_ERR_CANCELLED] = TKX_ERROR_DOMAIN_CALLER,
+        [TKX_ERR_CLOSED] = TKX_ERROR_DOMAIN_CLIENT,
+        [TKX_ERR_WOULD_BLOCK] = TKX_ERROR_DOMAIN_CALLER,
+    };
+    tkx_status status = tkx_error_status(error);
+
+    return (unsigned)status < TKX_N_STATUSES ? (tkx_error_domain)domains[status]
+                                             : TKX_ERROR_DOMAIN_NONE;
 }
 
 const char *tkx_error_message(const tkx_error *error)

@@ -62,7 +62,10 @@ static tkx_status make_timers(tkx_context *context, tkx_error **err)
         io->ops->timer_new(io->ctx, tkx__context_run_ready, context);
     context->on_loop.close_timer =
         io->ops->timer_new(io->ctx, tkx__context_close_timer, context);
-    if (context->on_loop.ready_timer && context->on_loop.close_timer)
+    context->on_loop.stuck_timer =
+        io->ops->timer_new(io->ctx, tkx__context_stuck_timer, context);
+    if (context->on_loop.ready_timer && context->on_loop.close_timer &&
+        context->on_loop.stuck_timer)
         return TKX_OK;
     return tkx__fail_memory(err);
 }
@@ -77,6 +80,7 @@ static void destroy(tkx_context *context)
     pthread_mutex_destroy(&context->shared.lock);
     pthread_mutex_destroy(&context->ending);
     tkx__context_clear_options(context);
+    tkx_error_free(context->shared.trouble);
     tkx__free(context);
 }
 
@@ -88,7 +92,9 @@ static void free_timers(tkx_context *context)
         return;
     io->ops->timer_free(io->ctx, context->on_loop.ready_timer);
     io->ops->timer_free(io->ctx, context->on_loop.close_timer);
+    io->ops->timer_free(io->ctx, context->on_loop.stuck_timer);
     context->on_loop.ready_timer = context->on_loop.close_timer = NULL;
+    context->on_loop.stuck_timer = NULL;
 }
 
 static tkx_status finish(tkx_context *context, tkx_status status, tkx_context **out)

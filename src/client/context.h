@@ -26,6 +26,14 @@ const tkx__log *tkx__context_log(const tkx_context *context);
 const tkx_context_options *tkx__context_options(const tkx_context *context);
 bool tkx__context_is_closed(const tkx_context *context);
 
+/* Operations are under way: look from time to time for those that stand still.  Loop
+   thread; cheap to call often. */
+void tkx__context_watch(tkx_context *context);
+/* The latest send that failed and is repeated (copied), and it again, as a copy for the
+   cause of an error, unless it is older than since_ms.  Any thread. */
+void tkx__context_note_trouble(tkx_context *context, const tkx_error *error);
+tkx_error *tkx__context_last_trouble(tkx_context *context, int64_t since_ms);
+
 /*
  * Something that has to be told when the context closes, such as a session.  The struct
  * is the owner's; on the loop thread only.  Removing it is allowed at any time, also from

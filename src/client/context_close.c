@@ -130,6 +130,7 @@ static void end_all(tkx_context *context)
     while (context->on_loop.ready)
         tkx__context_run_ready(context);
     context->io.ops->timer_disarm(context->io.ctx, context->on_loop.ready_timer);
+    context->io.ops->timer_disarm(context->io.ctx, context->on_loop.stuck_timer);
     set_phase(context, TKX__ENDED);
 }
 

@@ -34,6 +34,8 @@ struct tkx_context {
         tkx_future *ready, **ready_tail;
         tkx__timer *ready_timer; /* armed with 0: callbacks at the next turn */
         tkx__timer *close_timer;
+        tkx__timer *stuck_timer; /* armed while something is pending: context_watch.c */
+        bool is_watching;
         tkx__closer *closers; /* latest first */
         int64_t close_at_ms;  /* when patience ends; -1: never */
         unsigned close_flags;
@@ -46,6 +48,8 @@ struct tkx_context {
         pthread_cond_t moved; /* phase has become ENDED */
         tkx_future *pending;
         size_t n_pending;
+        tkx_error *trouble; /* the latest failed send that is repeated; NULL: none */
+        int64_t trouble_ms;
         tkx__close_phase phase; /* moved on the loop thread, but for the end of OPEN */
     } shared;
 
@@ -64,5 +68,7 @@ void tkx__context_drained(tkx_context *context);
 /* Timers: callbacks of completed futures; patience is at an end. */
 void tkx__context_run_ready(void *context);
 void tkx__context_close_timer(void *context);
+/* Timer: who has been in one state for long? */
+void tkx__context_stuck_timer(void *context);
 
 #endif

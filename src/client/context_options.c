@@ -90,6 +90,9 @@ static tkx_status check(const tkx_context_options *o, tkx_error **err)
                          "n_workers is %d: -1 (none), 0 (two) or up to 64", o->n_workers);
     if (o->connect_timeout_ms < 0)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "connect_timeout_ms is negative");
+    if (o->call_timeout_ms < 0)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "call_timeout_ms is negative: 0 is without limit");
     return TKX_OK;
 }
 
@@ -156,6 +159,8 @@ tkx_status tkx__context_set_options(tkx_context *context, const tkx_context_opti
         return status;
     if (o->connect_timeout_ms == 0)
         o->connect_timeout_ms = 5000;
+    if (o->stuck_after_ms == 0)
+        o->stuck_after_ms = 300000;
     if (o->max_reply_bytes == 0)
         o->max_reply_bytes = (size_t)1 << 30;
     context->log = (tkx__log){o->log_fn, o->log_user_data, o->max_log_level};

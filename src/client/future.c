@@ -236,6 +236,24 @@ void tkx__future_end(tkx_future *future, tkx_status reason)
     tkx__future_fail(future, &error);
 }
 
+void tkx__future_give_up(tkx_future *future, tkx_error **error)
+{
+    tkx__future_end_fn *on_end;
+    void *arg;
+
+    tkx_future_ref(future);
+    tkx__future_lock(future);
+    on_end = future->is_done ? NULL : future->on_end;
+    arg = future->end_arg;
+    future->on_end = NULL;
+    future->is_cancelled = true;
+    tkx__future_unlock(future);
+    tkx__future_fail(future, error);
+    if (on_end)
+        on_end(future, TKX_ERR_CANCELLED, arg);
+    tkx_future_unref(future);
+}
+
 static void end_cancelled(void *arg)
 {
     tkx_future *future = arg;

@@ -84,6 +84,17 @@ void tkx__future_note_received(tkx_future *future, uint64_t bytes);
 
 tkx_context *tkx__future_context(const tkx_future *future);
 
+/* Complete with *error (taken) first, then tell the owner that it is given up
+   (CANCELLED), so that the error stands.  Loop thread. */
+void tkx__future_give_up(tkx_future *future, tkx_error **error);
+/* tkx_future_set_deadline() from the loop thread, counted from the call; 0: the context's
+   call_timeout_ms.  False: out of memory. */
+bool tkx__future_limit(tkx_future *future, int64_t timeout_ms);
+
+/* For the watchdog: is it older than after_ms, doubled for each time it was told?  Counts
+   as told, then. */
+bool tkx__future_is_stuck(tkx_future *future, int64_t now, int64_t after_ms);
+
 /*
  * Somebody who is told of the completion, through a node of his own.  With is_posted the
  * function runs at the next turn of the loop, else inside the completion (internal users

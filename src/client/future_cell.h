@@ -36,6 +36,7 @@ typedef struct tkx__waiter {
 struct tkx_future {
     atomic_uint n_refs;
     bool is_done, is_cancelled, is_taken;
+    uint8_t n_stuck_told; /* by the watchdog */
     uint8_t cancel_mode, state, queue_state;
     uint8_t n_history, next_history;
     tkx_context *context; /* counted */

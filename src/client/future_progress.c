@@ -3,6 +3,7 @@
  * future_progress.c - why a wait is still a wait: state, queue, counters, the latest
  * steps.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,6 +132,64 @@ size_t tkx_future_history(const tkx_future *future, tkx_future_event *events,
     }
     tkx__future_unlock(future);
     return n;
+}
+
+bool tkx__future_is_stuck(tkx_future *future, int64_t now, int64_t after_ms)
+{
+    bool is_stuck;
+
+    tkx__future_lock(future);
+    is_stuck = !future->is_done && future->n_stuck_told < 32 &&
+               (now - future->born_ms) >> future->n_stuck_told >= after_ms;
+    while (is_stuck && future->n_stuck_told < 32 &&
+           (now - future->born_ms) >> future->n_stuck_told >= after_ms)
+        future->n_stuck_told++;
+    tkx__future_unlock(future);
+    return is_stuck;
+}
+
+/* Append to text[size] at *at, which goes on counting beyond the end. */
+static void add(char *text, size_t size, size_t *at, const char *fmt, ...)
+    TKX_PRINTF(4, 5);
+
+static void add(char *text, size_t size, size_t *at, const char *fmt, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(*at < size ? text + *at : NULL, *at < size ? size - *at : 0, fmt, args);
+    va_end(args);
+    *at += n > 0 ? (size_t)n : 0;
+}
+
+size_t tkx_future_describe(const tkx_future *future, char *text, size_t size)
+{
+    tkx_future_progress_info p = TKX_FUTURE_PROGRESS_INIT;
+    tkx_future_event events[TKX__HISTORY_SIZE];
+    size_t n, at = 0;
+
+    if (size > 0)
+        text[0] = '\0';
+    if (!future)
+        return 0;
+    tkx_future_progress(future, &p, NULL);
+    n = tkx_future_history(future, events, TKX__HISTORY_SIZE);
+    add(text, size, &at,
+        "%s: %s for %.1f s, %.1f s since the call, %u attempt%s, %u polls",
+        future->type->name, tkx_future_state_name(p.state), (double)p.state_age_ms / 1000,
+        (double)p.age_ms / 1000, p.n_attempts, p.n_attempts == 1 ? "" : "s", p.n_polls);
+    if (p.last_http_status)
+        add(text, size, &at, ", last HTTP status %d", p.last_http_status);
+    if (p.queue_reason[0])
+        add(text, size, &at, ", the service says: %s", p.queue_reason);
+    for (size_t i = 0; i < n; i++) {
+        add(text, size, &at, "%s+%.1f s %s", i ? ", " : "; ",
+            (double)events[i].at_ms / 1000, tkx_future_state_name(events[i].state));
+        if (events[i].http_status)
+            add(text, size, &at, " (%d)", events[i].http_status);
+    }
+    return at;
 }
 
 const char *tkx_future_state_name(tkx_future_state state)

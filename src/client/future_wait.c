@@ -117,8 +117,9 @@ static tkx_status say_timeout(const tkx_future *future, int64_t timeout_ms,
     if (!err)
         return TKX_ERR_TIMEOUT;
     tkx_future_progress(future, &p, NULL);
-    return tkx__fail(
-        err, TKX_ERR_TIMEOUT,
+    tkx_error *cause = tkx__context_last_trouble(future->context, future->born_ms);
+    return tkx__fail_cause(
+        err, TKX_ERR_TIMEOUT, NULL, &cause,
         "waited %lld ms for the %s: it is %s since %lld ms (age %lld ms, %u "
         "attempts, %u polls, last HTTP status %d%s%s); it goes on, wait again "
         "or cancel it",

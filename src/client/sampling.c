@@ -287,6 +287,7 @@ tkx_status tkx_service_create_sampling(tkx_service *service,
     if (st != TKX_OK)
         return st;
     creation *c = (creation *)task;
+    task->timeout_ms = o.timeout_ms;
     tkx__arena_init(&c->arena, 256, MAX_BODY);
     c->settings = (tkx__retry_settings){.is_off = o.is_retry_off != 0,
                                         .max_open = o.max_open,

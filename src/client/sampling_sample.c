@@ -142,6 +142,7 @@ static void begin(void *arg)
     tkx_error *error = NULL;
     tkx_service *service = c->sampling->service;
 
+    tkx__context_watch(service->context);
     if (tkx__future_is_cancelled(c->future) || tkx_future_is_done(c->future)) {
         free_call(c);
         return;
@@ -192,6 +193,8 @@ static tkx_status submit(tkx_sampling *s, const tkx_sample_request *request,
     c->sampling = tkx__sampling_ref(s);
     c->sample = sample;
     c->n_prompt = n_prompt;
+    if (timeout_ms <= 0)
+        timeout_ms = tkx__context_options(s->service->context)->call_timeout_ms;
     c->deadline_ms = timeout_ms > 0 ? io->ops->now_ms(io->ctx) + timeout_ms : 0;
     tkx__future_set_cancel_mode(c->future, TKX__CANCEL_REMOVE);
     *out = tkx_future_ref(c->future);

@@ -352,6 +352,11 @@ static void on_billing(void *arg, bool is_paused, int64_t since_ms)
                               s->options.user_data);
 }
 
+static void on_trouble(void *arg, const tkx_error *error)
+{
+    tkx__context_note_trouble(((tkx_service *)arg)->context, error);
+}
+
 /* Passes of a proxy that guards some services. */
 static const struct {
     const char *variable;
@@ -414,6 +419,8 @@ static tkx_status make_site(tkx_service *s, tkx_error **err)
         .user_agent = context->user_agent,
         .headers = headers,
         .n_headers = n_headers,
+        .on_trouble = on_trouble,
+        .trouble_arg = s,
         .request_timeout_ms = s->options.request_timeout_ms,
         .poll_timeout_ms = s->options.poll_timeout_ms,
     };

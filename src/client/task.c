@@ -147,13 +147,22 @@ static void on_ready(void *arg, const tkx_error *why)
     tkx__task *task = arg;
     tkx_error *error = why ? tkx__error_copy(why) : NULL;
 
-    if (why || task->kind->start(task, &error) != TKX_OK)
+    if (!why && task->is_cancelled && !task->kind->runs_cancelled)
+        tkx__task_fail(task, NULL); /* its future has completed */
+    else if (why || task->kind->start(task, &error) != TKX_OK)
         tkx__task_fail(task, error);
 }
 
 void tkx__task_begin(void *arg)
 {
     tkx__task *task = arg;
+
+    tkx__context_watch(task->service->context);
+    if (!tkx__future_limit(task->future, task->timeout_ms)) {
+        tkx_error *error = NULL;
+        tkx__fail_memory(&error);
+        tkx__future_give_up(task->future, &error);
+    }
     tkx__service_when_ready(task->service, &task->ready, on_ready, task);
 }
 

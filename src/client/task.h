@@ -17,6 +17,7 @@ typedef struct tkx__task tkx__task;
 
 typedef struct tkx__task_kind {
     const tkx__result_type *result;
+    bool runs_cancelled; /* its number is drawn: it goes out even if nobody waits */
     /* On the loop thread, when the session is live: go on to an operation (op) or an
        exchange.  On failure the task fails with err. */
     tkx_status (*start)(tkx__task *task, tkx_error **err);
@@ -32,6 +33,7 @@ struct tkx__task {
     tkx__operation *op;
     tkx__exchange *exchange;
     bool is_cancelled;
+    int64_t timeout_ms; /* from the call; 0: the context's */
 };
 
 /* A zeroed task of size bytes, its future with two references (ours and *out). */

@@ -48,7 +48,8 @@ typedef struct tkx__step_spec {
 /* A kind of step with a result of its own. */
 #define TKX__STEP_KIND(type)                                                             \
     {                                                                                    \
-        .result = (type), .start = tkx__step_start, .clear = tkx__step_clear             \
+        .result = (type), .runs_cancelled = true, .start = tkx__step_start,              \
+        .clear = tkx__step_clear                                                         \
     }
 tkx_status tkx__step_start(tkx__task *task, tkx_error **err);
 void tkx__step_clear(tkx__task *task);

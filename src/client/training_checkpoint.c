@@ -266,6 +266,7 @@ tkx_status tkx_service_create_from_checkpoint(tkx_service *service,
     if (st != TKX_OK)
         return st;
     tkx__creation *c = (tkx__creation *)task;
+    task->timeout_ms = o.timeout_ms;
     tkx__arena_init(&c->arena, 512, MAX_BODY);
     c->sdk_method = o.with_optimizer
                         ? "ServiceClient.create_training_client_from_state_with_optimizer"

@@ -261,6 +261,7 @@ tkx_status tkx_service_create_lora(tkx_service *service, const tkx_lora_options 
     tkx__creation *c = (tkx__creation *)task;
     tkx__arena_init(&c->arena, 512, MAX_BODY);
     c->sdk_method = "ServiceClient.create_lora_training_client";
+    task->timeout_ms = o.timeout_ms;
     c->request.base_model = tkx__creation_keep(c, o.base_model, &failed);
     c->request.lora_config = o.lora;
     c->request.user_metadata =

@@ -217,7 +217,7 @@ static void clear(tkx__task *task)
 }
 
 static const tkx__task_kind forward_kind = {
-    .result = &output_type, .start = start, .clear = clear};
+    .result = &output_type, .runs_cancelled = true, .start = start, .clear = clear};
 
 static tkx_status run(tkx_training *t, const tkx_forward_backward_request *request,
                       const tkx_forward_options *options, tkx_future **out,
@@ -244,6 +244,7 @@ static tkx_status run(tkx_training *t, const tkx_forward_backward_request *reque
         return st;
     }
     forward *f = (forward *)task;
+    task->timeout_ms = o.timeout_ms;
     f->training = tkx__training_ref(t);
     f->request = *request;
     f->request.model_id = t->model_id;

@@ -82,6 +82,14 @@ static void serve(fake_io *io, size_t i, void *arg)
         fake_io_answer(io, i, 404, NULL, "{\"detail\":\"Not Found\"}");
         return;
     }
+    if (s->busy && strstr(route, s->busy)) {
+        fake_io_answer(io, i, 503, NULL, "{\"detail\":\"come back later\"}");
+        return;
+    }
+    if (s->garbled && strstr(route, s->garbled)) {
+        fake_io_answer(io, i, 200, NULL, "<html>hello</html>");
+        return;
+    }
     if (strcmp(route, "client/config") == 0) {
         fake_io_answer(io, i, 200, NULL, s->config ? s->config : "{}");
         return;
@@ -110,6 +118,8 @@ void scripted_begin(scripted *s)
     fake_io_serve(s->io, serve, s);
     options.base_url = "http://x";
     options.api_key = "tml-secret";
+    if (s->tune)
+        s->tune(&options);
     ck_assert_int_eq(
         tkx__context_new_on(&options, fake_io_table(s->io), &s->context, NULL), TKX_OK);
     ck_assert_int_eq(tkx_service_new(s->context, NULL, &s->service, NULL), TKX_OK);

@@ -20,6 +20,9 @@ typedef struct scripted {
     const char *held;    /* requests whose URL has this in it stay open; NULL: none */
     const char *refused; /* ... are answered 422 */
     const char *missing; /* ... are answered 404 */
+    const char *busy;    /* ... are answered 503 */
+    const char *garbled; /* ... are answered 200 with something that is no JSON */
+    void (*tune)(tkx_context_options *options); /* NULL: as they are */
     int n_promises;
 } scripted;
 

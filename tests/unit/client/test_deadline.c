@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_deadline.c - no wait without an end or a reason: limits of calls, the latest
+ * trouble as a cause, and the watchdog.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "scripted.h"
+#include "support/suite.h"
+
+static scripted s;
+
+static void set_up(void)
+{
+    s = (scripted){0};
+}
+
+static tkx_future *optim_step(tkx_training *t)
+{
+    tkx_future *future = NULL;
+
+    ck_assert_int_eq(tkx_training_optim_step(t, NULL, &future, NULL), TKX_OK);
+    return future;
+}
+
+START_TEST(a_limited_step_gives_up_and_is_carried_out_all_the_same)
+{
+    scripted_begin(&s);
+    tkx_training *t = scripted_lora(&s);
+    s.held = "optim_step";
+    tkx_future *a = optim_step(t);
+    tkx_future *b = optim_step(t);
+    ck_assert_int_eq(tkx_future_set_deadline(a, 5000, NULL), TKX_OK);
+    fake_io_turn(s.io);
+    fake_io_advance(s.io, 4999);
+    ck_assert(!tkx_future_is_done(a));
+    fake_io_advance(s.io, 1);
+    scripted_expect(&s, a, TKX_ERR_TIMEOUT);
+    ck_assert_ptr_nonnull(strstr(tkx_error_message(tkx_future_error(a)), "submitting"));
+    ck_assert(!tkx_future_is_done(b)); /* the first still has the turn */
+    s.held = NULL;
+    fake_io_answer(s.io, scripted_last(&s, "optim_step"), 200, NULL,
+                   "{\"request_id\":\"optim_step-x\"}");
+    scripted_expect(&s, b, TKX_OK);
+    ck_assert_uint_eq(fake_io_count(s.io, "optim_step"), 2);
+    tkx_future_unref(a);
+    tkx_future_unref(b);
+    tkx_training_free(t);
+    scripted_end(&s);
+}
+END_TEST
+
+static void ten_seconds(tkx_context_options *options)
+{
+    options->call_timeout_ms = 10000;
+}
+
+/* Loop: where it hangs. */
+START_TEST(the_contexts_limit_covers_every_call)
+{
+    static const char *const held[] = {"client/config", "create_session", "create_model",
+                                       "retrieve_future", "get_info"};
+    tkx_lora_options options = TKX_LORA_OPTIONS_INIT;
+    tkx_future *future;
+
+    s.tune = ten_seconds;
+    s.held = held[_i];
+    scripted_begin(&s);
+    options.base_model = "acme/tiny";
+    ck_assert_int_eq(tkx_service_create_lora(s.service, &options, &future, NULL), TKX_OK);
+    fake_io_turn(s.io);
+    fake_io_advance(s.io, 10000);
+    scripted_expect(&s, future, TKX_ERR_TIMEOUT);
+    tkx_future_unref(future);
+    scripted_end(&s);
+}
+END_TEST
+
+START_TEST(a_call_given_up_before_the_start_makes_no_model)
+{
+    tkx_lora_options options = TKX_LORA_OPTIONS_INIT;
+    tkx_future *future;
+
+    s.held = "create_session";
+    scripted_begin(&s);
+    options.base_model = "acme/tiny";
+    options.timeout_ms = 3000;
+    ck_assert_int_eq(tkx_service_create_lora(s.service, &options, &future, NULL), TKX_OK);
+    fake_io_turn(s.io);
+    fake_io_advance(s.io, 3000);
+    scripted_expect(&s, future, TKX_ERR_TIMEOUT);
+    s.held = NULL;
+    fake_io_answer(s.io, scripted_last(&s, "create_session"), 200, NULL,
+                   "{\"session_id\":\"S\"}");
+    ck_assert_uint_eq(fake_io_count(s.io, "create_model"), 0);
+    tkx_future_unref(future);
+    scripted_end(&s);
+}
+END_TEST
+
+static void expect_cause(const tkx_error *error)
+{
+    const tkx_error *cause = tkx_error_cause(error);
+
+    ck_assert_ptr_nonnull(cause);
+    ck_assert_int_eq(tkx_error_http_status(cause), 503);
+    ck_assert_ptr_nonnull(strstr(tkx_error_message(cause), "come back later"));
+}
+
+START_TEST(the_latest_trouble_is_the_cause)
+{
+    tkx_future_progress_info p = TKX_FUTURE_PROGRESS_INIT;
+    tkx_error *err = NULL;
+
+    scripted_begin(&s);
+    tkx_training *t = scripted_lora(&s);
+    s.busy = "optim_step";
+    tkx_future *a = optim_step(t);
+    ck_assert_int_eq(tkx_future_set_deadline(a, 20000, NULL), TKX_OK);
+    fake_io_turn(s.io);
+    fake_io_advance(s.io, 5000);
+    ck_assert_int_eq(tkx_future_wait(a, 0, &err), TKX_ERR_TIMEOUT);
+    expect_cause(err);
+    tkx_error_free(err);
+    ck_assert_int_eq(tkx_future_progress(a, &p, NULL), TKX_OK);
+    ck_assert_int_eq(p.state, TKX_FUTURE_BACKING_OFF);
+    ck_assert_int_eq(p.last_http_status, 503);
+    ck_assert_uint_gt(p.n_attempts, 2);
+    fake_io_advance(s.io, 15000);
+    scripted_expect(&s, a, TKX_ERR_TIMEOUT);
+    expect_cause(tkx_future_error(a));
+    ck_assert_int_eq(tkx_error_get_domain(tkx_future_error(a)), TKX_ERROR_DOMAIN_LINK);
+    tkx_future_unref(a);
+    tkx_training_free(t);
+    scripted_end(&s);
+}
+END_TEST
+
+START_TEST(a_limit_of_something_that_completes_is_forgotten)
+{
+    scripted_begin(&s);
+    tkx_training *t = scripted_lora(&s);
+    tkx_future *a = optim_step(t);
+    ck_assert_int_eq(tkx_future_set_deadline(a, 5000, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_future_set_deadline(a, 7000, NULL), TKX_OK);
+    scripted_expect(&s, a, TKX_OK);
+    ck_assert_int_eq(tkx_future_set_deadline(a, 1, NULL), TKX_OK);
+    fake_io_advance(s.io, 10000);
+    scripted_expect(&s, a, TKX_OK);
+    tkx_future_unref(a);
+    tkx_training_free(t);
+    scripted_end(&s);
+}
+END_TEST
+
+/* --- the watchdog --------------------------------------------------------------------
+ */
+
+static struct {
+    int n;
+    char text[512];
+} told;
+
+static void on_stuck(tkx_future *future, void *user_data)
+{
+    (void)user_data;
+    told.n++;
+    tkx_future_describe(future, told.text, sizeof told.text);
+}
+
+static void watch_a_minute(tkx_context_options *options)
+{
+    options->stuck_after_ms = 60000;
+    options->on_stuck = on_stuck;
+}
+
+START_TEST(who_waits_for_long_is_named_now_and_then)
+{
+    told.n = 0;
+    s.tune = watch_a_minute;
+    scripted_begin(&s);
+    tkx_training *t = scripted_lora(&s);
+    s.held = "retrieve_future";
+    tkx_future *a = optim_step(t);
+    fake_io_turn(s.io);
+    fake_io_advance(s.io, 59000);
+    ck_assert_int_eq(told.n, 0);
+    fake_io_advance(s.io, 16000);
+    ck_assert_int_eq(told.n, 1);
+    ck_assert_ptr_nonnull(strstr(told.text, "optim_step result"));
+    ck_assert_ptr_nonnull(strstr(told.text, "submitting"));
+    ck_assert_ptr_nonnull(strstr(told.text, "waiting"));
+    fake_io_advance(s.io, 60000);
+    ck_assert_int_eq(told.n, 2); /* at two minutes */
+    fake_io_advance(s.io, 60000);
+    ck_assert_int_eq(told.n, 2);
+    s.held = NULL;
+    fake_io_advance(s.io, 60000);
+    scripted_expect(&s, a, TKX_OK);
+    fake_io_advance(s.io, 600000);
+    ck_assert_int_eq(told.n, 2);
+    tkx_future_unref(a);
+    tkx_training_free(t);
+    scripted_end(&s);
+}
+END_TEST
+
+/* --- unreadable answers to a submit ----------------------------------------------------
+ */
+
+START_TEST(an_unreadable_handle_is_asked_for_again_then_breaks_the_client)
+{
+    scripted_begin(&s);
+    tkx_training *t = scripted_lora(&s);
+    s.garbled = "optim_step";
+    tkx_future *a = optim_step(t);
+    tkx_future *b = optim_step(t);
+    scripted_expect(&s, a, TKX_ERR_PROTOCOL);
+    ck_assert_uint_eq(fake_io_count(s.io, "optim_step"), 3);
+    for (size_t k = 0; k < 3; k++) /* the service may have it: never another number */
+        ck_assert_ptr_nonnull(strstr(
+            fake_io_sent(s.io, scripted_nth(&s, "optim_step", k))->body, "\"seq_id\":1"));
+    ck_assert_int_eq(tkx_error_seq_id(tkx_future_error(a)), 1);
+    ck_assert_int_eq(tkx_error_attempts(tkx_future_error(a)), 3);
+    scripted_expect(&s, b, TKX_ERR_CLIENT_BROKEN);
+    tkx_future_unref(a);
+    tkx_future_unref(b);
+    tkx_training_free(t);
+    scripted_end(&s);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("deadline");
+    TCase *tc = tcase_create("deadline");
+
+    tcase_add_checked_fixture(tc, set_up, NULL);
+    tcase_add_test(tc, a_limited_step_gives_up_and_is_carried_out_all_the_same);
+    tcase_add_loop_test(tc, the_contexts_limit_covers_every_call, 0, 5);
+    tcase_add_test(tc, a_call_given_up_before_the_start_makes_no_model);
+    tcase_add_test(tc, the_latest_trouble_is_the_cause);
+    tcase_add_test(tc, a_limit_of_something_that_completes_is_forgotten);
+    tcase_add_test(tc, who_waits_for_long_is_named_now_and_then);
+    tcase_add_test(tc, an_unreadable_handle_is_asked_for_again_then_breaks_the_client);
+    suite_add_tcase(suite, tc);
+    return run_suite(suite);
+}
