@@ -41,6 +41,7 @@ struct tkx__call {
     int n_sends;
     unsigned n_inner; /* resends since the call was (re)started */
     unsigned n_outer;
+    unsigned n_unanswered; /* sends in a row */
     bool has_replayed;
     bool was_paused; /* by billing */
     char idempotency[56];
@@ -378,6 +379,28 @@ static void on_answer(tkx__call *call, tkx__reply *reply)
     fail_with(call, reply, false);
 }
 
+/* Nobody was there, as opposed to an answer that was slow, cut or strange. */
+static bool is_unanswered(const tkx__reply *reply)
+{
+    tkx_status st = tkx_error_status(reply->error);
+
+    return reply->http_status == 0 &&
+           (st == TKX_ERR_CONNECTION ||
+            (st == TKX_ERR_TIMEOUT && reply->elapsed_ms < 2 * CONNECT_TIMEOUT_MS));
+}
+
+/* One lost connection may be chance; two in a row, or one that no repeat would help, are
+   not. */
+static void note_reach(tkx__call *call, const tkx__reply *reply, bool is_hopeless)
+{
+    if (reply->http_status) {
+        call->n_unanswered = 0;
+        tkx__reach_answered(&call->site->reach);
+    } else if (is_unanswered(reply) && (++call->n_unanswered >= 2 || is_hopeless)) {
+        tkx__reach_lost(&call->site->reach, tkx__site_now(call->site));
+    }
+}
+
 static void on_reply(tkx__reply *reply, void *arg)
 {
     tkx__call *call = arg;
@@ -386,6 +409,7 @@ static void on_reply(tkx__reply *reply, void *arg)
     bool is_hopeless = reply->error && !tkx_error_is_retryable(reply->error);
 
     call->transfer = NULL;
+    note_reach(call, reply, is_hopeless);
     if (reply->http_status && !reply->error &&
         !(is_proxy_400(reply) && spend_proxy_budget(call))) {
         on_answer(call, reply);

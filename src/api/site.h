@@ -16,6 +16,7 @@
 
 #include "api/billing.h"
 #include "api/budget.h"
+#include "api/reach.h"
 #include "base/log.h"
 #include "net/io.h"
 
@@ -89,6 +90,7 @@ typedef struct tkx__site {
     tkx__config config;
     tkx__dynamic_config dynamic;
     tkx__billing billing;
+    tkx__reach reach;
     tkx__budget responses;  /* bytes of announced results being fetched */
     tkx__budget uploads;    /* bytes of training requests being submitted */
     struct tkx__auth *auth; /* set by auth.c; NULL: requests carry no key */

@@ -24,6 +24,10 @@ struct tkx_local_adapter {
     tkx__adapter *adapter;
 };
 
+/* Open the tokenizer now, so that a later request with stop strings need not.  Failure is
+   that request's to tell. */
+void tkx__local_prepare_text(tkx_local *local);
+
 /* ---- local_fit.c ---- */
 
 typedef struct local_fit {

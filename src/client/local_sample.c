@@ -113,6 +113,13 @@ static tkx_status get_tokenizer(tkx_local *local, tkx_tokenizer **out, tkx_error
         "stop strings need the model's tokenizer, which cannot be used");
 }
 
+void tkx__local_prepare_text(tkx_local *local)
+{
+    tkx_tokenizer *tokenizer;
+
+    (void)get_tokenizer(local, &tokenizer, NULL);
+}
+
 /* Stop ids go into the job; strings are watched for. */
 static tkx_status set_stops(operation *op, const tkx_sampling_params *p, size_t n_samples,
                             int32_t *end_ids, tkx__job_spec *spec, tkx_error **err)

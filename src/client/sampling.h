@@ -27,4 +27,7 @@ tkx_sampling *tkx__sampling_new(tkx_service *service, const char *sampling_sessi
 bool tkx__sampling_set_base_model(tkx_sampling *sampling, const char *base_model);
 tkx_sampling *tkx__sampling_ref(tkx_sampling *sampling);
 
+/* The prompt's logprobs of a response, n_prompt of them; NULL: out of memory. */
+tkx_logprobs *tkx__logprobs_of(const tkx_sample_response *response, size_t n_prompt);
+
 #endif

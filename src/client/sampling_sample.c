@@ -45,7 +45,7 @@ void tkx_logprobs_free(tkx_logprobs *logprobs)
 
 /* One value for each token of the prompt.  Servers that leave out the first, which never
    has one, are aligned from the end. */
-static tkx_logprobs *align(const tkx_sample_response *response, size_t n_prompt)
+tkx_logprobs *tkx__logprobs_of(const tkx_sample_response *response, size_t n_prompt)
 {
     size_t n =
         n_prompt > response->n_prompt_logprobs ? n_prompt : response->n_prompt_logprobs;
@@ -87,7 +87,7 @@ static void on_end(void *arg, tkx_sample_response *response, tkx_error *error)
     call *c = arg;
 
     if (!error && c->n_prompt >= 0) {
-        tkx_logprobs *logprobs = align(response, (size_t)c->n_prompt);
+        tkx_logprobs *logprobs = tkx__logprobs_of(response, (size_t)c->n_prompt);
         if (logprobs)
             tkx__future_succeed(c->future, logprobs);
         else

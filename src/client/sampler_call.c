@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sampler_call.c - one request of a sampler, from the side that is asked to the side that
+ * answers.
+ *
+ *     SESSION --made--> REMOTE --answer--------------------------> (gone)
+ *        |                |  \--refused--> ASKING --offered------> (gone, failed)
+ *        |                |                   |
+ *        +--unreachable---+----> LOCAL <--retired--+
+ *
+ * Loop thread only.  At each moment one future is followed; when it is given up, the
+ * watch on it is left behind with nobody to tell.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "client/local_in.h"
+#include "client/sampler_in.h"
+#include "client/sampling.h"
+#include "client/service.h"
+
+typedef enum call_state {
+    CALL_SESSION = 0,
+    CALL_REMOTE,
+    CALL_ASKING,
+    CALL_LOCAL
+} call_state;
+
+typedef struct inner_watch {
+    tkx__future_watch watch; /* first: it is found by it */
+    sampler_call *call;      /* NULL: given up */
+} inner_watch;
+
+struct sampler_call {
+    tkx_sampler *sampler; /* counted */
+    tkx_future *future;   /* our reference */
+    sampler_call *next, *prev;
+    bool is_listed;
+    call_state state;
+    tkx__arena arena; /* of the request */
+    tkx_sample_request request;
+    tkx_local_sample_options local_only;
+    bool is_scoring; /* compute_logprobs */
+    tkx_future *inner;
+    inner_watch *watch;
+    tkx__timer *deadline;
+    int64_t timeout_ms;
+    const char *reason;
+    tkx_error *remote_error; /* why the service did not answer */
+};
+
+/* ---- the end ---- */
+
+static void unlist(sampler_call *c)
+{
+    if (!c->is_listed)
+        return;
+    c->is_listed = false;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        c->sampler->loop.calls = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+}
+
+static void give_up_inner(sampler_call *c)
+{
+    if (c->watch)
+        c->watch->call = NULL;
+    c->watch = NULL;
+    if (c->inner)
+        (void)tkx_future_cancel(c->inner);
+    tkx_future_unref(c->inner);
+    c->inner = NULL;
+}
+
+static void dispose(sampler_call *c)
+{
+    tkx_sampler *s = c->sampler;
+
+    give_up_inner(c);
+    unlist(c);
+    if (c->deadline)
+        s->io->ops->timer_free(s->io->ctx, c->deadline);
+    tkx__future_forget_owner(c->future);
+    tkx_future_unref(c->future);
+    tkx_error_free(c->remote_error);
+    tkx__arena_clear(&c->arena);
+    tkx__free(c);
+    tkx__either_call_ended(s);
+    tkx__either_unref(s);
+}
+
+static void fail(sampler_call *c, tkx_error *error)
+{
+    tkx__future_fail(c->future, &error);
+    dispose(c);
+}
+
+/* A remote answer has come whole; its tokens are told as a local one's are. */
+static void tell_tokens(const sampler_call *c, const tkx_sample_response *r)
+{
+    const tkx_local_sample_options *o = &c->local_only;
+
+    for (size_t i = 0; o->on_token && i < r->n_sequences; i++) {
+        const tkx_sequence *s = &r->sequences[i];
+
+        for (size_t t = 0; t < s->n_tokens; t++)
+            o->on_token((int64_t)i, s->tokens[t], t < s->n_logprobs ? s->logprobs[t] : 0,
+                        o->user_data);
+    }
+}
+
+/* Both are taken. */
+static void succeed(sampler_call *c, tkx_sample_response *response,
+                    tkx_logprobs *logprobs)
+{
+    tkx_sampler_result *result = tkx__calloc(1, sizeof *result);
+    tkx_error *error = NULL;
+    bool is_local = c->state == CALL_LOCAL;
+
+    if (!result) {
+        tkx_sample_response_free(response);
+        tkx_logprobs_free(logprobs);
+        (void)tkx__fail_memory(&error);
+        fail(c, error);
+        return;
+    }
+    result->response = response;
+    result->logprobs = logprobs;
+    result->label =
+        tkx__either_label(c->sampler, is_local, c->local_only.logprob_mode, c->reason);
+    if (!is_local && response)
+        tell_tokens(c, response);
+    tkx__future_succeed(c->future, result);
+    dispose(c);
+}
+
+/* ---- following a future ---- */
+
+static void on_inner(sampler_call *c, tkx_future *inner);
+
+static void on_watch(tkx_future *future, tkx__future_watch *watch)
+{
+    inner_watch *w = (inner_watch *)(void *)watch;
+    sampler_call *c = w->call;
+
+    tkx__free(w);
+    if (!c)
+        return;
+    c->watch = NULL;
+    c->inner = NULL;
+    on_inner(c, future);
+    tkx_future_unref(future);
+}
+
+/* The future is taken. */
+static void follow(sampler_call *c, tkx_future *inner)
+{
+    inner_watch *w = tkx__calloc(1, sizeof *w);
+    tkx_error *error = NULL;
+
+    c->inner = inner;
+    if (!w) {
+        (void)tkx__fail_memory(&error);
+        fail(c, error);
+        return;
+    }
+    w->watch.fn = on_watch;
+    w->call = c;
+    c->watch = w;
+    if (!tkx__future_add_watch(inner, &w->watch))
+        on_watch(inner, &w->watch);
+}
+
+/* ---- the local side ---- */
+
+static bool may_go_local(const sampler_call *c)
+{
+    return c->sampler->mode == TKX_SAMPLER_AUTO && tkx__either_is_text(&c->request);
+}
+
+static void local_failed(sampler_call *c, tkx_error *error)
+{
+    tkx_error *both = NULL;
+
+    if (!c->remote_error) {
+        fail(c, error);
+        return;
+    }
+    (void)tkx__fail_cause(&both, tkx_error_status(error), NULL, &c->remote_error,
+                          "the local model, asked because the service is %s: %s",
+                          c->reason, tkx_error_message(error));
+    tkx_error_free(error);
+    fail(c, both);
+}
+
+static void say_switch(sampler_call *c)
+{
+    tkx_sampler *s = c->sampler;
+
+    if (s->mode != TKX_SAMPLER_AUTO)
+        return;
+    tkx__log_write(tkx__context_log(s->context),
+                   s->loop.is_away ? TKX_LOG_DEBUG : TKX_LOG_WARNING, "sampler",
+                   "the local model answers in place of the service (%s)", c->reason);
+    s->loop.is_away = true;
+}
+
+static void go_local(sampler_call *c, const char *reason)
+{
+    tkx_sampler *s = c->sampler;
+    tkx_local_sample_options options = c->local_only;
+    tkx_future *inner = NULL;
+    tkx_error *error = NULL;
+
+    give_up_inner(c);
+    c->state = CALL_LOCAL;
+    c->reason = reason;
+    say_switch(c);
+    options.adapter = s->adapter;
+    if (tkx_local_sample_start(s->local, s->context, &c->request, &options, &inner,
+                               &error) == TKX_OK)
+        follow(c, inner);
+    else
+        local_failed(c, error);
+}
+
+static void take_local(sampler_call *c, tkx_future *inner)
+{
+    tkx_sample_response *response = NULL;
+    tkx_logprobs *logprobs = NULL;
+    tkx_error *error = NULL;
+
+    if (tkx_future_take_local_sample(inner, &response, &error) != TKX_OK) {
+        local_failed(c, error);
+        return;
+    }
+    if (c->is_scoring) {
+        logprobs = tkx__logprobs_of(response, response->n_prompt_logprobs);
+        tkx_sample_response_free(response);
+        response = NULL;
+    }
+    if (response || logprobs) {
+        succeed(c, response, logprobs);
+        return;
+    }
+    (void)tkx__fail_memory(&error);
+    fail(c, error);
+}
+
+/* ---- the remote side ---- */
+
+/* The error is taken. */
+static void remote_failed(sampler_call *c, tkx_error *error)
+{
+    tkx_sampler *s = c->sampler;
+    tkx_future *inner = NULL;
+
+    if (!may_go_local(c)) {
+        fail(c, error);
+        return;
+    }
+    tkx_error_free(c->remote_error);
+    c->remote_error = error;
+    if (tkx_error_status(error) == TKX_ERR_CONNECTION) {
+        go_local(c, "unreachable");
+        return;
+    }
+    if (c->state != CALL_ASKING && tkx__either_may_be_retired(error) &&
+        tkx_service_get_capabilities(s->service, &inner, NULL) == TKX_OK) {
+        c->state = CALL_ASKING;
+        follow(c, inner);
+        return;
+    }
+    c->remote_error = NULL;
+    fail(c, error);
+}
+
+static const char *base_name(const sampler_call *c)
+{
+    const tkx_sampler *s = c->sampler;
+
+    if (s->base_model)
+        return s->base_model;
+    return tkx_local_label(s->local, s->adapter, TKX_LOGPROB_MODE_RAW).adapter_base;
+}
+
+/* What the service offers is known, or not: the failure stands unless the model is gone.
+ */
+static void take_capabilities(sampler_call *c, tkx_future *inner)
+{
+    tkx_server_capabilities *answer = NULL;
+    tkx_error *error = c->remote_error;
+    bool is_retired = tkx_future_take_capabilities(inner, &answer, NULL) == TKX_OK &&
+                      tkx__either_is_retired(answer, base_name(c));
+
+    tkx_server_capabilities_free(answer);
+    if (is_retired) {
+        go_local(c, "retired");
+        return;
+    }
+    c->remote_error = NULL;
+    fail(c, error);
+}
+
+static void take_remote(sampler_call *c, tkx_future *inner)
+{
+    tkx_sample_response *response = NULL;
+    tkx_logprobs *logprobs = NULL;
+    tkx_error *error = NULL;
+    tkx_status st = c->is_scoring ? tkx_future_take_logprobs(inner, &logprobs, &error)
+                                  : tkx_future_take_sample(inner, &response, &error);
+
+    if (st != TKX_OK) {
+        remote_failed(c, error);
+        return;
+    }
+    if (c->sampler->mode == TKX_SAMPLER_AUTO) {
+        c->reason = "answered";
+        if (c->sampler->loop.is_away)
+            tkx__log_write(tkx__context_log(c->sampler->context), TKX_LOG_INFO, "sampler",
+                           "the service answers again");
+        c->sampler->loop.is_away = false;
+    }
+    succeed(c, response, logprobs);
+}
+
+static void on_inner(sampler_call *c, tkx_future *inner)
+{
+    if (c->state == CALL_LOCAL)
+        take_local(c, inner);
+    else if (c->state == CALL_ASKING)
+        take_capabilities(c, inner);
+    else
+        take_remote(c, inner);
+}
+
+static void go_remote(sampler_call *c)
+{
+    tkx_sampling *sampling = c->sampler->loop.sampling;
+    tkx_future *inner = NULL;
+    tkx_error *error = NULL;
+    tkx_status st;
+
+    c->state = CALL_REMOTE;
+    if (c->is_scoring)
+        st = tkx_sampling_compute_logprobs(sampling, &c->request.prompt, 0, &inner,
+                                           &error);
+    else
+        st = tkx_sampling_sample(sampling, &c->request, 0, &inner, &error);
+    tkx__future_note_state(c->future, TKX_FUTURE_WAITING, 0);
+    if (st == TKX_OK)
+        follow(c, inner);
+    else
+        fail(c, error);
+}
+
+static void go_session(sampler_call *c)
+{
+    tkx_error *error = NULL;
+
+    if (c->sampler->loop.sampling) {
+        go_remote(c);
+        return;
+    }
+    c->state = CALL_SESSION;
+    if (tkx__either_make_session(c->sampler, &error) != TKX_OK)
+        fail(c, error);
+}
+
+void tkx__either_session(tkx_sampler *s, const tkx_error *error)
+{
+    sampler_call *next;
+
+    for (sampler_call *c = s->loop.calls; c; c = next) {
+        next = c->next; /* c may end, no other will */
+        if (c->state != CALL_SESSION)
+            continue;
+        if (error)
+            remote_failed(c, tkx__error_copy(error));
+        else
+            go_remote(c);
+    }
+}
+
+void tkx__either_lost(void *arg)
+{
+    tkx_sampler *s = arg;
+    sampler_call *next;
+
+    tkx__either_ref(s);
+    for (sampler_call *c = s->loop.calls; c; c = next) {
+        next = c->next;
+        if (c->state != CALL_LOCAL && may_go_local(c))
+            go_local(c, "unreachable");
+    }
+    tkx__either_unref(s);
+}
+
+/* ---- the call ---- */
+
+static void on_given_up(tkx_future *future, tkx_status reason, void *arg)
+{
+    sampler_call *c = arg;
+
+    (void)future;
+    if (reason == TKX_ERR_CANCELLED && c->is_listed)
+        dispose(
+            c); /* before it is listed, begin() looks; closing ends what is followed */
+}
+
+static void on_deadline(void *arg)
+{
+    sampler_call *c = arg;
+    tkx_error *error = NULL;
+
+    (void)tkx__fail(&error, TKX_ERR_TIMEOUT, "sample: no answer after %lld ms",
+                    (long long)c->timeout_ms);
+    fail(c, error);
+}
+
+static bool arm_deadline(sampler_call *c)
+{
+    const tkx__io *io = c->sampler->io;
+
+    if (c->timeout_ms <= 0)
+        return true;
+    c->deadline = io->ops->timer_new(io->ctx, on_deadline, c);
+    if (c->deadline)
+        io->ops->timer_arm(io->ctx, c->deadline, c->timeout_ms);
+    return c->deadline != NULL;
+}
+
+static void begin(void *arg)
+{
+    sampler_call *c = arg;
+    tkx_sampler *s = c->sampler;
+    tkx_error *error = NULL;
+
+    if (tkx__future_is_cancelled(c->future) || tkx_future_is_done(c->future)) {
+        dispose(c);
+        return;
+    }
+    c->next = s->loop.calls;
+    if (c->next)
+        c->next->prev = c;
+    s->loop.calls = c;
+    c->is_listed = true;
+    c->reason = "requested";
+    if (!arm_deadline(c)) {
+        (void)tkx__fail_memory(&error);
+        fail(c, error);
+        return;
+    }
+    if (s->mode == TKX_SAMPLER_LOCAL)
+        go_local(c, "requested");
+    else if (may_go_local(c) && tkx__reach_is_lost(&s->service->site->reach,
+                                                   tkx__site_now(s->service->site)))
+        go_local(c, "unreachable");
+    else
+        go_session(c);
+}
+
+static bool is_local_only(const tkx_local_sample_options *o)
+{
+    return o->min_p != 0 || o->repetition_penalty != 0 || o->frequency_penalty != 0 ||
+           o->presence_penalty != 0 || o->n_biases != 0 ||
+           o->logprob_mode != TKX_LOGPROB_MODE_RAW;
+}
+
+static tkx_status check(const tkx_sampler *s, const tkx_local_sample_options *o,
+                        tkx_error **err)
+{
+    if (o->adapter)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "a request of a sampler takes no adapter of its own");
+    if (s->mode != TKX_SAMPLER_LOCAL && is_local_only(o))
+        return tkx__fail(err, TKX_ERR_UNSUPPORTED,
+                         "min_p, penalties, biases and the logprob mode are offered by "
+                         "the local engine only: take a local sampler");
+    return TKX_OK;
+}
+
+static bool copy_request(sampler_call *c, const tkx_sample_request *request)
+{
+    tkx_local_sample_options *o = &c->local_only;
+    int64_t *tokens = NULL;
+    float *biases = NULL;
+
+    tkx__arena_init(&c->arena, 1024, SIZE_MAX);
+    if (!tkx__either_copy_request(&c->arena, request, &c->request))
+        return false;
+    if (o->n_biases == 0)
+        return true;
+    tokens = tkx__arena_alloc(&c->arena, o->n_biases, sizeof *tokens);
+    biases = tkx__arena_alloc(&c->arena, o->n_biases, sizeof *biases);
+    if (!tokens || !biases)
+        return false;
+    memcpy(tokens, o->bias_tokens, o->n_biases * sizeof *tokens);
+    memcpy(biases, o->biases, o->n_biases * sizeof *biases);
+    o->bias_tokens = tokens;
+    o->biases = biases;
+    return true;
+}
+
+static tkx_status submit(tkx_sampler *s, const tkx_sample_request *request,
+                         const tkx_local_sample_options *o, bool is_scoring,
+                         int64_t timeout_ms, tkx_future **out, tkx_error **err)
+{
+    sampler_call *c;
+
+    if (s->mode != TKX_SAMPLER_REMOTE && request->params.n_stop &&
+        request->params.stop_strings)
+        tkx__local_prepare_text(s->local); /* not on the loop thread */
+    c = tkx__calloc(1, sizeof *c);
+    if (!c)
+        return tkx__fail_memory(err);
+    c->local_only = *o;
+    c->is_scoring = is_scoring;
+    c->timeout_ms = timeout_ms;
+    if (!copy_request(c, request)) {
+        tkx__arena_clear(&c->arena);
+        tkx__free(c);
+        return tkx__fail_memory(err);
+    }
+    c->future = tkx__future_new(s->context, &tkx__result_either, on_given_up, c, err);
+    if (!c->future) {
+        tkx__arena_clear(&c->arena);
+        tkx__free(c);
+        return tkx__context_is_closed(s->context) ? TKX_ERR_CLOSED : TKX_ERR_NO_MEMORY;
+    }
+    c->sampler = tkx__either_ref(s);
+    (void)tkx__future_set_cancel_mode(c->future, TKX__CANCEL_REMOVE);
+    *out = tkx_future_ref(c->future);
+    if (s->io->ops->post(s->io->ctx, begin, c))
+        return TKX_OK;
+    tkx_future_unref(*out);
+    *out = NULL;
+    (void)tkx__fail(err, TKX_ERR_CLOSED, "the context is closed");
+    fail(c, tkx__error_copy(err ? *err : NULL));
+    return TKX_ERR_CLOSED;
+}
+
+tkx_status tkx_sampler_sample(tkx_sampler *sampler, const tkx_sample_request *request,
+                              const tkx_local_sample_options *local_only,
+                              int64_t timeout_ms, tkx_future **out, tkx_error **err)
+{
+    tkx_local_sample_options o = TKX_LOCAL_SAMPLE_OPTIONS_INIT;
+    tkx_sample_request r = TKX_SAMPLE_REQUEST_INIT;
+    tkx_status st =
+        tkx__options_overlay(&o, sizeof o, local_only, "tkx_local_sample_options", err);
+
+    if (st == TKX_OK)
+        st = tkx__options_overlay(&r, sizeof r, request, "tkx_sample_request", err);
+    if (st == TKX_OK)
+        st = check(sampler, &o, err);
+    if (st != TKX_OK)
+        return st;
+    return submit(sampler, &r, &o, false, timeout_ms, out, err);
+}
+
+tkx_status tkx_sampler_compute_logprobs(tkx_sampler *sampler,
+                                        const tkx_model_input *prompt, int64_t timeout_ms,
+                                        tkx_future **out, tkx_error **err)
+{
+    const tkx_local_sample_options o = TKX_LOCAL_SAMPLE_OPTIONS_INIT;
+    tkx_sample_request r = TKX_SAMPLE_REQUEST_INIT;
+
+    r.prompt = *prompt;
+    r.prompt_logprobs = true;
+    r.params.has_max_tokens = true; /* 0 here; the remote call asks in its own way */
+    return submit(sampler, &r, &o, true, timeout_ms, out, err);
+}
