@@ -64,6 +64,7 @@ typedef struct tkx_context_options {
     int64_t stuck_after_ms;  /* 0: 300,000; -1: nobody looks */
     tkx_stuck_fn *on_stuck;  /* NULL: only logged, as a warning */
     void *stuck_user_data;
+    const struct tkx_breaker_options *breaker; /* tkx/breaker.h; NULL: only watched */
 } tkx_context_options;
 
 #define TKX_CONTEXT_OPTIONS_INIT                                                         \

@@ -19,6 +19,7 @@
 
 #include "api/auth.h"
 #include "api/backoff.h"
+#include "api/breaker.h"
 #include "api/http_error.h"
 #include "api/profile.h"
 #include "base/error.h"
@@ -44,6 +45,7 @@ struct tkx__call {
     unsigned n_unanswered; /* sends in a row */
     bool has_replayed;
     bool was_paused; /* by billing */
+    bool is_probe;   /* the send under way decides about a half-open breaker */
     char idempotency[56];
     char retry_count[12];
     tkx__header_set *common;
@@ -66,6 +68,9 @@ static void dispose(tkx__call *call)
 
     if (call->transfer)
         site->io.ops->cancel(site->io.ctx, call->transfer);
+    if (call->is_probe)
+        tkx__breaker_note(site->breakers, call->spec.lane, tkx__site_now(site), true,
+                          TKX__BREAKER_NEUTRAL, 0);
     if (call->timer)
         site->io.ops->timer_free(site->io.ctx, call->timer);
     if (call->wait.is_waiting)
@@ -135,6 +140,18 @@ static void on_timer(void *arg)
     send_now(call);
 }
 
+static void arm(tkx__call *call, int64_t delay_ms)
+{
+    const tkx__io *io = &call->site->io;
+
+    if (call->spec.deadline_ms) {
+        int64_t left = call->spec.deadline_ms - tkx__site_now(call->site);
+        if (left < delay_ms)
+            delay_ms = left > 0 ? left : 0;
+    }
+    io->ops->timer_arm(io->ctx, call->timer, delay_ms);
+}
+
 static void pause_for(tkx__call *call, int64_t delay_ms)
 {
     const tkx__io *io = &call->site->io;
@@ -147,12 +164,7 @@ static void pause_for(tkx__call *call, int64_t delay_ms)
         finish(call, NULL, error);
         return;
     }
-    if (call->spec.deadline_ms) {
-        int64_t left = call->spec.deadline_ms - tkx__site_now(call->site);
-        if (left < delay_ms)
-            delay_ms = left > 0 ? left : 0;
-    }
-    io->ops->timer_arm(io->ctx, call->timer, delay_ms);
+    arm(call, delay_ms);
 }
 
 static void on_key(void *arg, const tkx_error *error)
@@ -401,6 +413,19 @@ static void note_reach(tkx__call *call, const tkx__reply *reply, bool is_hopeles
     }
 }
 
+/* What the reply says about its endpoint. */
+static void tell_breaker(tkx__call *call, const tkx__reply *reply)
+{
+    tkx__site *site = call->site;
+
+    if (!site->breakers)
+        return;
+    tkx__breaker_note(site->breakers, call->spec.lane, tkx__site_now(site),
+                      call->is_probe, tkx__breaker_judge(call->spec.lane, reply),
+                      reply->http_status);
+    call->is_probe = false;
+}
+
 static void on_reply(tkx__reply *reply, void *arg)
 {
     tkx__call *call = arg;
@@ -410,6 +435,7 @@ static void on_reply(tkx__reply *reply, void *arg)
 
     call->transfer = NULL;
     note_reach(call, reply, is_hopeless);
+    tell_breaker(call, reply);
     if (reply->http_status && !reply->error &&
         !(is_proxy_400(reply) && spend_proxy_budget(call))) {
         on_answer(call, reply);
@@ -491,7 +517,36 @@ static tkx_status refuse(const tkx__call *call, tkx_status status, const char *w
                            why);
 }
 
-/* OK: under way, or waiting for a key. */
+/* An open breaker fails a call that has sent nothing yet; others wait until it lets one
+   request through. */
+static tkx_status heed_breaker(tkx__call *call, int64_t wait_ms, tkx_error **err)
+{
+    tkx__site *site = call->site;
+    const tkx__io *io = &site->io;
+    tkx__error_facts facts = TKX__ERROR_FACTS_INIT;
+    char why[256];
+
+    if (call->n_sends > 0 || call->spec.outwaits_breaker ||
+        call->spec.lane == TKX__LANE_RETRIEVE) {
+        if (!call->timer)
+            call->timer = io->ops->timer_new(io->ctx, on_timer, call);
+        if (!call->timer)
+            return refuse(call, TKX_ERR_NO_MEMORY, "no memory for a timer", err);
+        arm(call, wait_ms);
+        return TKX_OK;
+    }
+    tkx__breaker_refused(site->breakers, call->spec.lane, wait_ms,
+                         io->ops->wall_ms(io->ctx), why, sizeof why);
+    facts.request_id = call->spec.request_id;
+    facts.seq_id = call->spec.seq_id;
+    facts.retry_after_ms = wait_ms;
+    facts.category = TKX_ERROR_CATEGORY_SERVER;
+    facts.is_retryable = 1;
+    return tkx__fail_facts(err, TKX_ERR_BREAKER_OPEN, &facts, "%s: %s: %s",
+                           call->spec.what, call->url, why);
+}
+
+/* OK: under way, or waiting for a key or a breaker. */
 static tkx_status try_send(tkx__call *call, tkx_error **err)
 {
     tkx__site *site = call->site;
@@ -503,6 +558,12 @@ static tkx_status try_send(tkx__call *call, tkx_error **err)
                       err);
     if (site->is_closed && !spec->is_after_close)
         return refuse(call, TKX_ERR_CLOSED, "the client is closed", err);
+    int64_t wait = site->breakers && !call->is_probe
+                       ? tkx__breaker_admit(site->breakers, spec->lane,
+                                            tkx__site_now(site), &call->is_probe)
+                       : 0;
+    if (wait > 0)
+        return heed_breaker(call, wait, err);
     if (!take_key(call))
         return TKX_OK;
     if (!take_profile(call, timeout))

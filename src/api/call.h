@@ -41,6 +41,7 @@ typedef struct tkx__call_spec {
     bool carries_key;            /* its headers hold the key already */
     bool is_after_close;         /* finish and telemetry: allowed on a closed site */
     bool takes_redirect;         /* a 3xx is the answer */
+    bool outwaits_breaker;       /* an open breaker lets it wait instead of failing it */
     const char *idempotency_key; /* one for everything; NULL: made per call */
     size_t max_reply_bytes;      /* 0: 1 MiB */
     /* It waits before another send (http_status 0: there was no answer), and later sends

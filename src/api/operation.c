@@ -337,6 +337,7 @@ static void send_part(part *p)
         .is_outer = !op->spec.has_one_layer,
         .final_409 = is_save,
         .on_retry = tkx__part_on_retry,
+        .outwaits_breaker = !tkx__part_is_alone(p), /* else the line would break */
     };
 
     p->state = PART_SENDING;

@@ -60,6 +60,8 @@ struct tkx__operation {
 /* As what its parts go out now. */
 tkx__encoding tkx__operation_encoding(const tkx__operation *op);
 
+/* Nothing of the other parts has begun. */
+bool tkx__part_is_alone(const part *p);
 /* After a submit that failed: true when its number and those of the parts behind it are
    free; then n_unused is set. */
 bool tkx__part_frees_numbers(part *p, const tkx_error *error);

@@ -17,10 +17,12 @@ static bool is_refusal(const tkx_error *error)
            tkx_error_attempts(error) <= 1;
 }
 
-static bool nothing_else_was_sent(const tkx__operation *op, const part *except)
+bool tkx__part_is_alone(const part *p)
 {
+    const tkx__operation *op = p->op;
+
     for (size_t i = 0; i < op->n_parts; i++)
-        if (&op->parts[i] != except && op->parts[i].state != PART_IDLE)
+        if (&op->parts[i] != p && op->parts[i].state != PART_IDLE)
             return false;
     return true;
 }
@@ -31,7 +33,7 @@ bool tkx__part_frees_numbers(part *p, const tkx_error *error)
     size_t from = op->spec.is_parallel ? 0 : (size_t)(p - op->parts);
     bool is_unsent = tkx_error_attempts(error) == 0;
 
-    if (op->spec.is_parallel && !nothing_else_was_sent(op, p))
+    if (op->spec.is_parallel && !tkx__part_is_alone(p))
         return false;
     if (p->n_unreadable > 0 || (!is_refusal(error) && !is_unsent))
         return false;

@@ -54,6 +54,7 @@ void tkx__config_default(tkx__config *config);
 void tkx__dynamic_config_default(tkx__dynamic_config *config);
 
 struct tkx__auth;
+struct tkx__breakers;
 struct tkx__op;
 struct tkx__profile;
 struct tkx__cancel;
@@ -71,12 +72,14 @@ typedef struct tkx__site_options {
     void *trouble_arg;
     int64_t request_timeout_ms; /* 0: 60 s */
     int64_t poll_timeout_ms;    /* 0: 45 s */
+    struct tkx__breakers *breakers; /* outlive the site; NULL: none */
 } tkx__site_options;
 
 typedef struct tkx__site {
     tkx__io io;
     const tkx__log *log;
-    char *api_url; /* base + "/api/v1/" */
+    struct tkx__breakers *breakers; /* NULL: none */
+    char *api_url;                  /* base + "/api/v1/" */
     char *sdk_version;
     char *user_agent;
     tkx__header *headers; /* fixed ones of every request, strings owned */

@@ -31,6 +31,8 @@ static const char *const names[TKX_N_STATUSES] = {
     NAME(TKX_ERR_CANCELLED),
     NAME(TKX_ERR_CLOSED),
     NAME(TKX_ERR_WOULD_BLOCK),
+    NAME(TKX_ERR_BREAKER_OPEN),
+    NAME(TKX_ERR_BUDGET),
 #undef NAME
 };
 

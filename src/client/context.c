@@ -180,6 +180,11 @@ const tkx_context_options *tkx__context_options(const tkx_context *context)
     return &context->options;
 }
 
+tkx__breakers *tkx__context_breakers(const tkx_context *context)
+{
+    return (tkx__breakers *)(uintptr_t)&context->breakers;
+}
+
 bool tkx__context_is_closed(const tkx_context *context)
 {
     tkx_context *c = (tkx_context *)context; /* only its lock changes */

@@ -24,6 +24,7 @@ const tkx__log *tkx__context_log(const tkx_context *context);
 /* Resolved: base_url without trailing slashes, api_key from the environment if need be;
    strings are the context's own. */
 const tkx_context_options *tkx__context_options(const tkx_context *context);
+struct tkx__breakers *tkx__context_breakers(const tkx_context *context);
 bool tkx__context_is_closed(const tkx_context *context);
 
 /* Operations are under way: look from time to time for those that stand still.  Loop

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "api/breaker.h"
 #include "client/context_links.h"
 #include "net/loop.h"
 
@@ -29,6 +30,7 @@ struct tkx_context {
     tkx__log log;
     tkx__io io;
     tkx__loop *loop; /* NULL: on a given io */
+    tkx__breakers breakers;
 
     struct {
         tkx_future *ready, **ready_tail;

@@ -154,6 +154,9 @@ tkx_status tkx__context_set_options(tkx_context *context, const tkx_context_opti
     o->api_key = first_set(o->api_key, "TINKER_API_KEY", NULL);
     status = check(o, err);
     if (status == TKX_OK)
+        status = tkx__breakers_init(&context->breakers, o->breaker, err);
+    o->breaker = NULL; /* copied */
+    if (status == TKX_OK)
         status = copy_strings(context, err);
     if (status != TKX_OK)
         return status;
