@@ -253,7 +253,7 @@ void tkx__context_add_ready(tkx_context *context, tkx_future *future)
     *context->on_loop.ready_tail = future;
     if (context->on_loop.ready == future && context->on_loop.ready_timer)
         io->ops->timer_arm(io->ctx, context->on_loop.ready_timer, 0);
-    context->on_loop.ready_tail = &tkx__future_get_links(future)->next_ready;
+    context->on_loop.ready_tail = &tkx__future_get_links(future)->next;
 }
 
 void tkx__context_run_ready(void *arg)
@@ -264,9 +264,9 @@ void tkx__context_run_ready(void *arg)
     context->on_loop.ready = NULL;
     context->on_loop.ready_tail = &context->on_loop.ready;
     while (future) {
-        tkx_future *next = tkx__future_get_links(future)->next_ready;
+        tkx_future *next = tkx__future_get_links(future)->next;
 
-        tkx__future_get_links(future)->next_ready = NULL;
+        tkx__future_get_links(future)->next = NULL;
         tkx__future_run_watches(future);
         tkx_future_unref(future);
         future = next;

@@ -31,11 +31,18 @@ void tkx__future_unlock(const tkx_future *future)
     pthread_mutex_unlock(lock_of(future));
 }
 
-int64_t tkx__future_now(const tkx_future *future)
+static int64_t now_ms(const tkx_future *future)
 {
     const tkx__io *io = tkx__context_io(future->context);
 
     return io->ops->now_ms(io->ctx);
+}
+
+uint32_t tkx__future_age(const tkx_future *future)
+{
+    int64_t age = now_ms(future) - future->born_ms;
+
+    return age < 0 ? 0 : age > UINT32_MAX ? UINT32_MAX : (uint32_t)age;
 }
 
 /* ---- life
@@ -55,7 +62,7 @@ tkx_future *tkx__future_new(tkx_context *context, const tkx__result_type *type,
     future->type = type;
     future->on_end = on_end;
     future->end_arg = arg;
-    future->born_ms = future->state_since_ms = tkx__future_now(future);
+    future->born_ms = now_ms(future);
     if (tkx__context_link(context, future, err) != TKX_OK) {
         tkx__free(future);
         return NULL;
@@ -77,9 +84,10 @@ void tkx_future_unref(tkx_future *future)
         return;
     if (!future->is_done) /* its producer let go of it without an outcome */
         tkx__context_unlink(future->context, future);
-    if (future->result && !future->is_taken && future->type->free_fn)
-        future->type->free_fn(future->result);
-    tkx_error_free(future->error);
+    if (future->has_failed)
+        tkx_error_free(future->outcome.error);
+    else if (future->outcome.result && future->type->free_fn)
+        future->type->free_fn(future->outcome.result);
     tkx__context_unref(future->context);
     tkx__free(future->queue_reason);
     tkx__free(future);
@@ -115,7 +123,7 @@ static bool take_watches(tkx_future *future, tkx__future_watch **now)
         watch->next = *now;
         *now = watch;
     }
-    return future->watches != NULL;
+    return future->watches || future->callback;
 }
 
 static void run(tkx_future *future, tkx__future_watch *watch)
@@ -131,7 +139,7 @@ static void run(tkx_future *future, tkx__future_watch *watch)
 /* The only way to DONE; false when it was there already. */
 static bool complete(tkx_future *future, void *result, tkx_error *error)
 {
-    int64_t now = tkx__future_now(future);
+    uint32_t age = tkx__future_age(future);
     tkx__future_watch *at_once;
     bool is_due;
 
@@ -141,12 +149,15 @@ static bool complete(tkx_future *future, void *result, tkx_error *error)
         return false;
     }
     future->is_done = true;
-    future->result = result;
-    future->error = error;
+    future->has_failed = error != NULL;
+    if (error)
+        future->outcome.error = error;
+    else
+        future->outcome.result = result;
     future->on_end = NULL;
     future->state = TKX_FUTURE_DONE;
-    future->state_since_ms = future->done_ms = now;
-    tkx__future_add_history(future, now, TKX_FUTURE_DONE, tkx_error_http_status(error));
+    future->state_since = future->done_at = age;
+    tkx__future_add_history(future, age, TKX_FUTURE_DONE, tkx_error_http_status(error));
     is_due = take_watches(future, &at_once);
     /* Signalled under the lock: a waiter's condition is on its stack and gone once it has
        seen is_done. */
@@ -182,11 +193,16 @@ void tkx__future_fail(tkx_future *future, tkx_error **error)
 void tkx__future_run_watches(tkx_future *future)
 {
     tkx__future_watch *watches, *in_order = NULL;
+    tkx_future_fn *callback;
 
     tkx__future_lock(future);
+    callback = future->callback;
+    future->callback = NULL;
     watches = future->watches;
     future->watches = NULL;
     tkx__future_unlock(future);
+    if (callback)
+        callback(future, future->callback_data);
     while (watches) { /* they were pushed at the front */
         tkx__future_watch *next = watches->next;
 
@@ -339,9 +355,9 @@ tkx_status tkx__future_take(tkx_future *future, const tkx__result_type *type, vo
     tkx__future_lock(future);
     is_done = future->is_done;
     was_taken = future->is_taken;
-    if (is_done && !future->error && !was_taken) {
-        *out = future->result;
-        future->result = NULL;
+    if (is_done && !future->has_failed && !was_taken) {
+        *out = future->outcome.result;
+        future->outcome.result = NULL;
         future->is_taken = true;
     }
     tkx__future_unlock(future);
@@ -349,11 +365,11 @@ tkx_status tkx__future_take(tkx_future *future, const tkx__result_type *type, vo
         return tkx__fail(err, TKX_ERR_INVALID_STATE,
                          "the %s has not come yet: wait for the future first",
                          type->name);
-    if (future->error) {
-        status = tkx_error_status(future->error);
+    if (future->has_failed) {
+        status = tkx_error_status(future->outcome.error);
         if (err) {
             tkx_error_free(*err);
-            *err = tkx__error_copy(future->error);
+            *err = tkx__error_copy(future->outcome.error);
         }
     } else if (was_taken) {
         status =
@@ -367,7 +383,9 @@ void *tkx__future_peek(const tkx_future *future, const tkx__result_type *type)
     void *result;
 
     tkx__future_lock(future);
-    result = future->type == type && future->is_done ? future->result : NULL;
+    result = future->type == type && future->is_done && !future->has_failed
+                 ? future->outcome.result
+                 : NULL;
     tkx__future_unlock(future);
     return result;
 }

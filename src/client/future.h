@@ -116,8 +116,8 @@ bool tkx__future_add_watch(tkx_future *future, tkx__future_watch *watch);
 /* The links of a future in its context; pending under the context's lock, ready on the
    loop thread. */
 typedef struct tkx__future_links {
-    tkx_future *prev, *next; /* pending futures */
-    tkx_future *next_ready;  /* completed ones whose posted watches are due */
+    tkx_future *prev;
+    tkx_future *next; /* pending futures, later completed ones whose watches are due */
 } tkx__future_links;
 
 tkx__future_links *tkx__future_get_links(tkx_future *future);

@@ -119,7 +119,7 @@ tkx_status tkx_future_set_deadline(tkx_future *future, int64_t timeout_ms,
     if (tkx_future_is_done(future))
         return TKX_OK;
     io = tkx__context_io(future->context);
-    l = new_limit(future, timeout_ms > 0 ? timeout_ms : 0, tkx__future_now(future));
+    l = new_limit(future, timeout_ms > 0 ? timeout_ms : 0, io->ops->now_ms(io->ctx));
     if (!l)
         return tkx__fail_memory(err);
     tkx_future_ref(future);

@@ -11,15 +11,17 @@
 #include "base/mem.h"
 #include "client/future_cell.h"
 
-void tkx__future_add_history(tkx_future *future, int64_t now, tkx_future_state state,
+#define STATE_SHIFT 12
+#define HTTP_MASK ((1u << STATE_SHIFT) - 1)
+
+void tkx__future_add_history(tkx_future *future, uint32_t at, tkx_future_state state,
                              int http_status)
 {
-    int64_t at = now - future->born_ms;
-    tkx__step *to = &future->history[future->next_history];
+    uint8_t i = future->next_history;
 
-    to->at_ms = at < 0 ? 0 : at > UINT32_MAX ? UINT32_MAX : (uint32_t)at;
-    to->state = (uint8_t)state;
-    to->http_status = (uint16_t)http_status;
+    future->step_at[i] = at;
+    future->step_what[i] =
+        (uint16_t)((unsigned)state << STATE_SHIFT | ((unsigned)http_status & HTTP_MASK));
     future->next_history = (uint8_t)((future->next_history + 1u) % TKX__HISTORY_SIZE);
     if (future->n_history < TKX__HISTORY_SIZE)
         future->n_history++;
@@ -30,16 +32,16 @@ void tkx__future_add_history(tkx_future *future, int64_t now, tkx_future_state s
 
 void tkx__future_note_state(tkx_future *future, tkx_future_state state, int http_status)
 {
-    int64_t now = tkx__future_now(future);
+    uint32_t age = tkx__future_age(future);
 
     tkx__future_lock(future);
     if (!future->is_done && (state != future->state || http_status != 0)) {
         if (state != future->state)
-            future->state_since_ms = now;
+            future->state_since = age;
         future->state = (uint8_t)state;
         if (http_status != 0)
-            future->last_http_status = http_status;
-        tkx__future_add_history(future, now, state, http_status);
+            future->last_http_status = (uint16_t)http_status;
+        tkx__future_add_history(future, age, state, http_status);
     }
     tkx__future_unlock(future);
 }
@@ -89,21 +91,21 @@ tkx_status tkx_future_progress(const tkx_future *future, tkx_future_progress_inf
                                tkx_error **err)
 {
     tkx_future_progress_info all = TKX_FUTURE_PROGRESS_INIT;
-    int64_t now;
+    uint32_t age;
 
     if (!future || !info || info->struct_size < sizeof info->struct_size)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "tkx_future_progress: start from TKX_FUTURE_PROGRESS_INIT");
-    now = tkx__future_now(future);
+    age = tkx__future_age(future);
     tkx__future_lock(future);
     if (future->is_done)
-        now = future->done_ms;
+        age = future->done_at;
     all.state = (tkx_future_state)future->state;
     all.queue_state = (tkx_queue_state)future->queue_state;
     if (future->queue_reason)
         snprintf(all.queue_reason, sizeof all.queue_reason, "%s", future->queue_reason);
-    all.age_ms = now - future->born_ms;
-    all.state_age_ms = now - future->state_since_ms;
+    all.age_ms = age;
+    all.state_age_ms = age - future->state_since;
     all.n_attempts = future->n_attempts;
     all.n_polls = future->n_polls;
     all.bytes_sent = future->bytes_sent;
@@ -124,11 +126,12 @@ size_t tkx_future_history(const tkx_future *future, tkx_future_event *events,
     n = future->n_history < capacity ? future->n_history : capacity;
     first = future->next_history + TKX__HISTORY_SIZE - n;
     for (size_t i = 0; i < n; i++) {
-        const tkx__step *from = &future->history[(first + i) % TKX__HISTORY_SIZE];
+        size_t at = (first + i) % TKX__HISTORY_SIZE;
+        unsigned what = future->step_what[at];
 
-        events[i].at_ms = from->at_ms;
-        events[i].state = (tkx_future_state)from->state;
-        events[i].http_status = from->http_status;
+        events[i].at_ms = future->step_at[at];
+        events[i].state = (tkx_future_state)(what >> STATE_SHIFT);
+        events[i].http_status = (int)(what & HTTP_MASK);
     }
     tkx__future_unlock(future);
     return n;

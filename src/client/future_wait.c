@@ -37,6 +37,21 @@ static void run_late_callback(void *arg)
     tkx_future_unref(future);
 }
 
+/* The first callback finds its place in the future. */
+static bool be_first(tkx_future *future, tkx_future_fn *fn, void *user_data)
+{
+    bool is_first;
+
+    tkx__future_lock(future);
+    is_first = !future->is_done && !future->callback;
+    if (is_first) {
+        future->callback = fn;
+        future->callback_data = user_data;
+    }
+    tkx__future_unlock(future);
+    return is_first;
+}
+
 tkx_status tkx_future_on_complete(tkx_future *future, tkx_future_fn *fn, void *user_data,
                                   tkx_error **err)
 {
@@ -46,6 +61,8 @@ tkx_status tkx_future_on_complete(tkx_future *future, tkx_future_fn *fn, void *u
     if (!future || !fn)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "tkx_future_on_complete: future and function are both needed");
+    if (be_first(future, fn, user_data))
+        return TKX_OK;
     c = tkx__calloc(1, sizeof *c);
     if (!c)
         return tkx__fail_memory(err);
@@ -160,7 +177,8 @@ const tkx_error *tkx_future_error(const tkx_future *future)
     if (!future)
         return NULL;
     tkx__future_lock(future);
-    error = future->error; /* set once, freed with the future */
+    /* set once, freed with the future */
+    error = future->has_failed ? future->outcome.error : NULL;
     tkx__future_unlock(future);
     return error;
 }
