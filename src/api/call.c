@@ -583,6 +583,7 @@ static tkx_status try_send(tkx__call *call, tkx_error **err)
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .max_reply_bytes =
             spec->max_reply_bytes ? spec->max_reply_bytes : DEFAULT_MAX_REPLY,
+        .expected_reply_bytes = spec->expected_reply_bytes,
         .no_redirects = spec->takes_redirect,
         .fresh_connection = site->fresh_next[spec->lane],
     };

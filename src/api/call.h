@@ -47,6 +47,7 @@ typedef struct tkx__call_spec {
     /* It waits before another send (http_status 0: there was no answer), and later sends
        again.  arg is the call's.  NULL: nobody looks. */
     void (*on_retry)(void *arg, int http_status, bool is_sending);
+    size_t expected_reply_bytes; /* a guess; 0: none */
 } tkx__call_spec;
 
 typedef struct tkx__outcome {

@@ -195,6 +195,7 @@ static void follow(part *p, const char *request_id)
         .decode_arg = op->spec.decode_arg,
         .free_result = op->spec.free_result,
         .on_event = on_poll_event,
+        .expected_reply_bytes = op->spec.has_protobuf ? 65536 : 4096,
     };
 
     p->state = PART_POLLING;

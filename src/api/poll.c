@@ -539,6 +539,8 @@ static tkx_status try_round(tkx__poll *p, tkx_error **err)
         .is_raw = true,
         .max_reply_bytes =
             p->spec.max_reply_bytes ? p->spec.max_reply_bytes : DEFAULT_MAX_REPLY,
+        .expected_reply_bytes =
+            p->reserved > 0 ? (size_t)p->reserved : p->spec.expected_reply_bytes,
     };
     tell(p, &event);
     p->iteration++;

@@ -37,12 +37,13 @@ typedef struct tkx__poll_spec {
     const char *request_type; /* "Sample"; static */
     const char *sdk_method;   /* static, NULL: none */
     bool wants_protobuf;
-    bool no_metadata_first;  /* the payload is fetched at once */
-    int64_t seq_id;          /* -1: none */
-    int64_t roundtrip_us;    /* from the submit to its promise; -1: unknown */
-    int64_t deadline_ms;     /* on the site's clock; 0: none */
-    int64_t announced_bytes; /* reserved before the first round; 0: none */
-    size_t max_reply_bytes;  /* 0: 1 GiB */
+    bool no_metadata_first;      /* the payload is fetched at once */
+    int64_t seq_id;              /* -1: none */
+    int64_t roundtrip_us;        /* from the submit to its promise; -1: unknown */
+    int64_t deadline_ms;         /* on the site's clock; 0: none */
+    int64_t announced_bytes;     /* reserved before the first round; 0: none */
+    size_t max_reply_bytes;      /* 0: 1 GiB */
+    size_t expected_reply_bytes; /* a guess for unannounced results; 0: none */
     /* Result to object; NULL with err on failure. */
     void *(*decode)(const tkx__payload *payload, void *decode_arg, tkx_error **err);
     void *decode_arg; /* outlives the poll */

@@ -306,6 +306,7 @@ static void poll_for(tkx__sample *s, int64_t bytes, int64_t deadline_ms)
         .wants_protobuf = true,
         .no_metadata_first = bytes > 0,
         .announced_bytes = bytes,
+        .expected_reply_bytes = 4096,
         .deadline_ms = deadline_ms,
         .seq_id = s->seq_id,
         .roundtrip_us = s->sent_ms * 1000,
@@ -420,6 +421,7 @@ static void send_now(tkx__sample *s)
         .is_outer = true,
         .passes_pushback = true,
         .on_retry = on_retry,
+        .expected_reply_bytes = 1024,
     };
     s->state = TKX__SAMPLE_SENDING;
     if (s->hooks && s->hooks->on_sending)

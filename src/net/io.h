@@ -70,7 +70,8 @@ typedef struct tkx__request {
     const tkx__body *body;   /* NULL: none */
     int64_t timeout_ms;      /* whole exchange, body included; 0: none */
     int64_t connect_timeout_ms;
-    size_t max_reply_bytes; /* longer answers fail with LIMIT */
+    size_t max_reply_bytes;      /* longer answers fail with LIMIT */
+    size_t expected_reply_bytes; /* a guess, which costs only time when wrong; 0: none */
     bool no_redirects;
     bool fresh_connection; /* do not reuse an open connection */
 } tkx__request;

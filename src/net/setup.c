@@ -17,6 +17,10 @@
 
 #define SMALL_UPLOAD 61440 /* libcurl joins up to 64 KiB to the headers */
 #define BIG_UPLOAD 131072  /* from here on a larger buffer saves system calls */
+#define USUAL_HEAD 500     /* bytes of an answer's headers */
+#define MIN_RECEIVE 2048   /* held by libcurl for each open request */
+#define MAX_RECEIVE 262144
+#define USUAL_RECEIVE 16384
 
 /* ---- the reply's way in
  * -------------------------------------------------------------------- */
@@ -61,6 +65,8 @@ static size_t on_header(char *bytes, size_t one, size_t n, void *arg)
     }
     if (!colon)
         return n;
+    if (!t->head.data)
+        tkx__buf_reserve(&t->head, USUAL_HEAD);
     name_size = (size_t)(colon - bytes);
     for (value = colon + 1; value < end && (*value == ' ' || *value == '\t'); value++)
         ;
@@ -365,6 +371,22 @@ static void set_version(tkx__transfer *t, const char *url)
     curl_easy_setopt(t->easy, CURLOPT_PIPEWAIT, is_tls ? 1L : 0L);
 }
 
+/* As large as the answer is likely to be. */
+static void set_receive_buffer(tkx__transfer *t)
+{
+    size_t expected = t->request.expected_reply_bytes;
+    long size = MIN_RECEIVE;
+
+    while (size < MAX_RECEIVE && (size_t)size < expected)
+        size *= 2;
+    if (expected == 0)
+        size = USUAL_RECEIVE;
+    if (size == t->now.receive_buffer)
+        return;
+    t->now.receive_buffer = size;
+    curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, size);
+}
+
 static void set_limits(tkx__transfer *t)
 {
     const tkx__request *r = &t->request;
@@ -400,6 +422,7 @@ bool tkx__transfer_setup(tkx__transfer *t)
     tkx__buf_reset(&t->head);
     set_version(t, url);
     set_limits(t);
+    set_receive_buffer(t);
     return set_method(t, &has_body) && set_headers(t, has_body) &&
            curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK;
 }

@@ -16,7 +16,6 @@
 #include "base/mem.h"
 
 #define MAX_HEAD_BYTES (256u << 10)
-#define KEPT_BYTES 4096u /* of buffers, between requests */
 #define MAX_SPARE 20000u
 #define N_HEADERS_ON_STACK 64
 
@@ -57,23 +56,17 @@ static tkx__transfer *take_spare(tkx__loop *loop)
     return NULL;
 }
 
-static void shrink(tkx__buf *buf)
-{
-    if (buf->capacity > KEPT_BYTES)
-        tkx__buf_clear(buf);
-    else
-        tkx__buf_reset(buf);
-}
-
+/* Nothing of the reply is kept: thousands of handles wait in long polls, and the first
+   bytes of an answer are early enough to make room for it. */
 static void give_back(tkx__transfer *t)
 {
     tkx__loop *loop = t->loop;
 
     tkx__free(t->redirect.url);
     t->redirect = (tkx__redirect){0};
-    shrink(&t->head);
-    shrink(&t->content);
-    shrink(&t->gathered);
+    tkx__buf_clear(&t->head);
+    tkx__buf_clear(&t->content);
+    tkx__buf_clear(&t->gathered);
     if (loop->n_spare >= MAX_SPARE) {
         destroy(t);
         return;

@@ -27,7 +27,7 @@ struct tkx__transfer {
     void *arg;
     tkx__transfer *prev, *next; /* in loop->open; next alone in loop->spare */
     int64_t started_ms;
-    uint64_t body_at; /* next byte of request.body to be read */
+    uint64_t body_at;  /* next byte of request.body to be read */
     tkx__buf gathered; /* a small body that came in slices, to go out with the headers */
     tkx__redirect redirect;
 
@@ -46,7 +46,7 @@ struct tkx__transfer {
     struct {
         bool is_tls, is_fresh, is_custom_method;
         int64_t timeout_ms, connect_timeout_ms;
-        long upload_buffer;
+        long upload_buffer, receive_buffer;
     } now;
     char why[CURL_ERROR_SIZE];
 };
