@@ -198,7 +198,8 @@ bool handle_audit(call *c)
     const char *type = call_query(c, "event_type");
     bool is_known = false, is_first = true;
     char prefix[32];
-    int64_t day;
+    const char *date = call_query(c, "day");
+    int64_t day = mock_now_ms();
     db_rows *rows;
     type = type ? type : "all";
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
@@ -207,7 +208,7 @@ bool handle_audit(call *c)
         return call_invalid(c, "event_type",
                             "all, checkpoints, projects, teams or "
                             "organizations");
-    if (!mock_parse_time(call_query(c, "day"), &day))
+    if (date && !mock_parse_time(date, &day))
         return call_invalid(c, "day", "YYYY-MM-DD");
     day = day / (24 * hour_ms) * (24 * hour_ms);
     snprintf(prefix, sizeof prefix, "%.*s%%",

@@ -5,6 +5,7 @@
  * These run on intake threads: bodies are unpacked and checked without the lock, which is
  * taken for the records alone.
  */
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,7 +383,7 @@ bool handle_optim_step(call *c)
     adam = other ? other : adam;
     if (number_is_wrong(adam, "learning_rate", 0, 1e300) ||
         number_is_wrong(adam, "beta1", 0, 1) || number_is_wrong(adam, "beta2", 0, 1) ||
-        number_is_wrong(adam, "eps", 1e-300, 1e300) ||
+        number_is_wrong(adam, "eps", DBL_TRUE_MIN, 1e300) ||
         number_is_wrong(adam, "weight_decay", 0, 1e300))
         return call_invalid(
             c, other ? "optimizer_params" : "adam_params",

@@ -62,7 +62,8 @@ typedef struct tkx__wire {
 
 static inline tkx__wire tkx__wire_on(const char *bytes, size_t size)
 {
-    tkx__wire w = {bytes, bytes + size, false};
+    /* An absent field is NULL of size 0, and NULL + 0 is undefined in C. */
+    tkx__wire w = {bytes, size ? bytes + size : bytes, false};
 
     return w;
 }
