@@ -95,7 +95,7 @@ TKX_API tkx_status tkx_future_set_deadline(tkx_future *future, int64_t timeout_m
 
 /* What an operation is doing. */
 typedef enum tkx_future_state {
-    TKX_FUTURE_QUEUED = 0,  /* waits for a slot, its turn or its encoding */
+    TKX_FUTURE_QUEUED = 0,  /* waits for a slot, its turn, its encoding or its loss */
     TKX_FUTURE_SUBMITTING,  /* its request is under way */
     TKX_FUTURE_WAITING,     /* the service has it; a poll is open or due */
     TKX_FUTURE_BACKING_OFF, /* waits before it tries again */

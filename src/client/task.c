@@ -4,6 +4,7 @@
  */
 #include "client/task.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -142,21 +143,55 @@ void tkx__task_fail(tkx__task *task, tkx_error *error)
     free_task(task);
 }
 
+/* The numbers of a task that could not start are free for the next one. */
+static void pass_unused(void *arg)
+{
+    tkx__task *task = arg;
+
+    tkx__op_unregister(task->service->site, &task->skip.base);
+    tkx__turns_pass(task->turns, task->first_id, task->n_ids, task->n_ids);
+    free_task(task);
+}
+
+static void abort_skip(tkx__op *base)
+{
+    tkx__task *task =
+        (tkx__task *)(void *)((char *)base - offsetof(tkx__task, skip.base));
+
+    tkx__turns_leave(task->turns, &task->skip.turn);
+    free_task(task);
+}
+
+/* It has not become an operation: its future fails now, its numbers pass in their turn.
+ */
+static void fail_start(tkx__task *task, tkx_error *error)
+{
+    tkx__future_fail(task->future, &error);
+    if (!task->turns || task->service->site->is_closed) {
+        free_task(task);
+        return;
+    }
+    tkx__op_register(task->service->site, &task->skip.base, abort_skip);
+    if (tkx__turns_take(task->turns, &task->skip.turn, task->first_id, pass_unused, task))
+        pass_unused(task);
+}
+
 static void on_ready(void *arg, const tkx_error *why)
 {
     tkx__task *task = arg;
     tkx_error *error = why ? tkx__error_copy(why) : NULL;
 
     if (!why && task->is_cancelled && !task->kind->runs_cancelled)
-        tkx__task_fail(task, NULL); /* its future has completed */
+        fail_start(task, NULL); /* its future has completed */
     else if (why || task->kind->start(task, &error) != TKX_OK)
-        tkx__task_fail(task, error);
+        fail_start(task, error);
 }
 
 void tkx__task_begin(void *arg)
 {
     tkx__task *task = arg;
 
+    task->has_begun = true;
     tkx__context_watch(task->service->context);
     if (!tkx__future_limit(task->future, task->timeout_ms)) {
         tkx_error *error = NULL;

@@ -19,7 +19,7 @@ typedef struct tkx__task_kind {
     const tkx__result_type *result;
     bool runs_cancelled; /* its number is drawn: it goes out even if nobody waits */
     /* On the loop thread, when the session is live: go on to an operation (op) or an
-       exchange.  On failure the task fails with err. */
+       exchange.  On failure the task fails with err, and its numbers pass unused. */
     tkx_status (*start)(tkx__task *task, tkx_error **err);
     /* Free what the kind owns; the task's own memory is freed afterwards. */
     void (*clear)(tkx__task *task);
@@ -32,7 +32,15 @@ struct tkx__task {
     tkx__ready_wait ready;
     tkx__operation *op;
     tkx__exchange *exchange;
+    /* Numbers that were drawn for it, n_ids of them; turns NULL: none. */
+    tkx__turns *turns;
+    uint64_t first_id, n_ids;
+    struct { /* of a task that could not start, until they have passed */
+        tkx__op base;
+        tkx__turn_wait turn;
+    } skip;
     bool is_cancelled;
+    bool has_begun;     /* the call has been made: what is told at its end is told */
     int64_t timeout_ms; /* from the call; 0: the context's */
 };
 

@@ -100,6 +100,7 @@ static bool hand_over(void *arg, uint64_t first)
     launch *l = arg;
 
     *l->first = first;
+    l->task->first_id = first;
     l->status = tkx__service_post(l->task->service, tkx__task_begin, l->task, &l->error);
     return l->status == TKX_OK;
 }
@@ -109,6 +110,8 @@ tkx_status tkx__training_launch(tkx_training *t, uint64_t n, uint64_t *first,
 {
     launch l = {.task = task, .first = first};
 
+    task->turns = &t->turns;
+    task->n_ids = n;
     if (tkx__turns_reserve(&t->turns, n, hand_over, &l))
         return TKX_OK;
     tkx__task_drop(task, out);

@@ -6,6 +6,7 @@
  * Datums are borrowed from the caller until all requests have gone out.  Bodies are
  * protobuf, read straight from those arrays, or JSON where a server reads only that.
  */
+#include "client/forward_body.h"
 #include "client/training.h"
 
 #include "api/chunk.h"
@@ -14,11 +15,6 @@
 #include "base/options.h"
 #include "types/forward_backward.h"
 #include "types/forward_backward_output.h"
-
-#define MAX_BODY ((size_t)2 << 30)
-#define INLINE_BYTES                                                                     \
-    ((size_t)64 << 10) /* smaller calls are encoded on the loop thread                   \
-                        */
 
 typedef struct forward {
     tkx__task task;
@@ -29,81 +25,11 @@ typedef struct forward {
     size_t n_chunks;
     size_t n_bytes;
     uint64_t first;
+    bool is_released; /* the user was told that the datums are not needed */
 } forward;
 
 /* --- encoding ------------------------------------------------------------------------
  */
-
-/* A buffer that is a body. */
-static void free_text(void *ctx)
-{
-    tkx__free(ctx);
-}
-
-static tkx_status encode_json(const tkx_forward_backward_request *request,
-                              tkx__encoded *out, tkx_error **err)
-{
-    tkx__buf buf;
-
-    tkx__buf_init(&buf, MAX_BODY);
-    tkx_status st =
-        tkx__forward_backward_encode_json(request, request->is_forward_only, &buf, err);
-    if (st == TKX_OK) {
-        size_t size;
-        char *text = tkx__buf_take(&buf, &size);
-        *out = (tkx__encoded){
-            .body = {.bytes = text, .size_bytes = size},
-            .route = request->is_forward_only ? "forward" : "forward_backward",
-            .release = free_text,
-            .ctx = text,
-        };
-    }
-    tkx__buf_clear(&buf);
-    return st;
-}
-
-static void free_body(void *ctx)
-{
-    tkx__forward_backward_body_free(ctx);
-}
-
-static tkx_status compress(tkx__forward_backward_body *body, tkx__encoded *out,
-                           tkx_error **err)
-{
-    tkx__buf buf;
-
-    tkx__buf_init(&buf, MAX_BODY);
-    tkx_status st = tkx__forward_backward_body_compress(body, &buf, err);
-    if (st == TKX_OK) {
-        out->ctx = tkx__buf_take(&buf, &out->body.size_bytes);
-        out->body.bytes = out->ctx;
-        out->content_encoding = "zstd";
-        out->release = free_text;
-    }
-    tkx__buf_clear(&buf);
-    tkx__forward_backward_body_free(body);
-    return st;
-}
-
-static tkx_status encode_protobuf(const tkx_forward_backward_request *request,
-                                  bool is_compressed, tkx__encoded *out, tkx_error **err)
-{
-    tkx__forward_backward_body *body = NULL;
-    tkx_status st = tkx__forward_backward_body_new(request, &body, err);
-
-    if (st != TKX_OK)
-        return st;
-    *out = (tkx__encoded){.route = "forward_backward",
-                          .content_type = "application/x-protobuf"};
-    if (is_compressed)
-        return compress(body, out, err);
-    out->body = (tkx__body){.size_bytes = tkx__forward_backward_body_size(body),
-                            .read = tkx__forward_backward_body_read,
-                            .ctx = body};
-    out->release = free_body;
-    out->ctx = body;
-    return TKX_OK;
-}
 
 /* Maybe on a worker: reads only what was set before the operation began. */
 static tkx_status encode_chunk(void *arg, size_t i, int64_t seq_id,
@@ -115,10 +41,7 @@ static tkx_status encode_chunk(void *arg, size_t i, int64_t seq_id,
     request.seq_id = seq_id;
     request.data = f->request.data + f->chunks[i].from;
     request.n_data = f->chunks[i].count;
-    if (encoding == TKX__ENCODING_JSON)
-        return encode_json(&request, out, err);
-    return encode_protobuf(&request, f->task.service->site->config.proto_compress_fwdbwd,
-                           out, err);
+    return tkx__forward_body_encode(&request, encoding, f->task.service->site, out, err);
 }
 
 static int64_t chunk_bytes(void *arg, size_t i)
@@ -128,27 +51,6 @@ static int64_t chunk_bytes(void *arg, size_t i)
 
 /* --- results -------------------------------------------------------------------------
  */
-
-static void *decode(const tkx__payload *payload, void *arg, tkx_error **err)
-{
-    tkx_forward_backward_output *output = NULL;
-
-    (void)arg;
-    if (payload->is_protobuf)
-        tkx__forward_backward_output_decode_proto(payload->bytes, payload->size, &output,
-                                                  err);
-    else
-        tkx__forward_backward_output_decode_json(payload->bytes, payload->size, &output,
-                                                 err);
-    return output;
-}
-
-static void free_output(void *result)
-{
-    tkx_forward_backward_output_free(result);
-}
-
-static const tkx__result_type output_type = {"forward_backward output", free_output};
 
 static void on_end(void *arg, void **results, size_t n, tkx_error *error)
 {
@@ -165,12 +67,14 @@ static void on_end(void *arg, void **results, size_t n, tkx_error *error)
         tkx__task_succeed(&f->task, output);
 }
 
+/* All requests have gone out, or none of them will. */
 static void on_submitted(void *arg)
 {
-    const forward *f = arg;
+    forward *f = arg;
 
-    if (f->options.on_released)
+    if (f->options.on_released && !f->is_released)
         f->options.on_released(f->options.user_data);
+    f->is_released = true;
 }
 
 /* --- the call ------------------------------------------------------------------------
@@ -189,11 +93,11 @@ static tkx_status start(tkx__task *task, tkx_error **err)
         .n_parts = f->n_chunks,
         .is_parallel = task->service->site->config.parallel_fwdbwd_chunks,
         .has_protobuf = true,
-        .encodes_on_worker = f->n_bytes > INLINE_BYTES,
+        .encodes_on_worker = f->n_bytes > TKX__FORWARD_INLINE_BYTES,
         .part_bytes = chunk_bytes,
         .encode = encode_chunk,
-        .decode = decode,
-        .free_result = free_output,
+        .decode = tkx__forward_decode,
+        .free_result = tkx__forward_free_output,
         .on_sending = tkx__task_on_sending,
         .on_event = tkx__task_on_event,
         .on_submitted = on_submitted,
@@ -212,12 +116,16 @@ static void clear(tkx__task *task)
 {
     forward *f = (forward *)task;
 
+    if (task->has_begun)
+        on_submitted(f);
     tkx__free(f->chunks);
     tkx_training_free(f->training);
 }
 
-static const tkx__task_kind forward_kind = {
-    .result = &output_type, .runs_cancelled = true, .start = start, .clear = clear};
+static const tkx__task_kind forward_kind = {.result = &tkx__result_forward,
+                                            .runs_cancelled = true,
+                                            .start = start,
+                                            .clear = clear};
 
 static tkx_status run(tkx_training *t, const tkx_forward_backward_request *request,
                       const tkx_forward_options *options, tkx_future **out,
@@ -287,7 +195,7 @@ tkx_status tkx_future_take_forward_backward(tkx_future *future,
                                             tkx_error **err)
 {
     void *result;
-    tkx_status st = tkx__future_take(future, &output_type, &result, err);
+    tkx_status st = tkx__future_take(future, &tkx__result_forward, &result, err);
 
     if (st == TKX_OK)
         *out = result;

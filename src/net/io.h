@@ -122,6 +122,9 @@ typedef struct tkx__io_ops {
     /* Run work(arg) on a worker thread, then done(arg) on the loop thread.  False:
        neither will run.  Work that has begun always ends with done, also at shutdown. */
     bool (*work)(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg);
+    /* The same for the user's own code, on a thread where that may block, one after the
+       other.  False also when no thread is to be had: never on the loop thread. */
+    bool (*run_user)(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg);
 } tkx__io_ops;
 
 typedef struct tkx__io {

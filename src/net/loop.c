@@ -228,6 +228,13 @@ static bool op_work(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg
     return tkx__workers_submit(loop->workers, work, done, arg);
 }
 
+static bool op_run_user(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg)
+{
+    tkx__loop *loop = ctx;
+
+    return tkx__workers_submit(loop->user_code, work, done, arg);
+}
+
 const tkx__io *tkx__loop_io(const tkx__loop *loop)
 {
     return &loop->io;
@@ -311,8 +318,9 @@ static tkx_status make(tkx__loop *loop, const tkx__loop_config *config, tkx_erro
         status = copy_config(loop, config, err);
     if (status != TKX_OK)
         return status;
-    loop->workers = tkx__workers_new(n_workers, &loop->inbox);
-    if (!loop->workers)
+    loop->workers = tkx__workers_new(n_workers, false, &loop->inbox);
+    loop->user_code = tkx__workers_new(1, true, &loop->inbox);
+    if (!loop->workers || !loop->user_code)
         return tkx__fail_memory(err);
     if (getrandom(&loop->random, sizeof loop->random, GRND_NONBLOCK) < 0)
         loop->random = (uint64_t)clock_ms(CLOCK_REALTIME);
@@ -336,6 +344,7 @@ tkx_status tkx__loop_new(const tkx__loop_config *config, tkx__loop **out, tkx_er
         .cancel = tkx__transfer_cancel,
         .post = op_post,
         .work = op_work,
+        .run_user = op_run_user,
     };
     tkx__loop *loop = tkx__calloc(1, sizeof *loop);
     tkx_status status;
@@ -443,6 +452,8 @@ void tkx__loop_end(tkx__loop *loop)
     loop->depth++;
     if (loop->workers)
         tkx__workers_end(loop->workers);
+    if (loop->user_code)
+        tkx__workers_end(loop->user_code);
     do {
         tkx__inbox_run(&loop->inbox);
     } while (!tkx__inbox_try_close(&loop->inbox));
@@ -471,6 +482,7 @@ void tkx__loop_free(tkx__loop *loop)
         return;
     tkx__loop_end(loop);
     tkx__workers_free(loop->workers);
+    tkx__workers_free(loop->user_code);
     tkx__inbox_clear(&loop->inbox);
     tkx__timers_clear(&loop->timers);
     tkx__free(loop->strings);

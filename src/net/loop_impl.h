@@ -28,6 +28,7 @@ struct tkx__loop {
 
     tkx__inbox inbox;
     tkx__workers *workers;
+    tkx__workers *user_code; /* one thread, for functions of the user */
 
     /* Loop thread only. */
     int depth; /* above 0: inside a callback of ours, whose turn will look at everything

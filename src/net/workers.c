@@ -20,6 +20,7 @@ typedef struct job {
 
 struct tkx__workers {
     tkx__inbox *inbox;
+    bool never_here;
     int max;
     pthread_t *threads; /* [max] */
     struct {
@@ -31,7 +32,7 @@ struct tkx__workers {
     } shared;
 };
 
-tkx__workers *tkx__workers_new(int n, tkx__inbox *inbox)
+tkx__workers *tkx__workers_new(int n, bool never_here, tkx__inbox *inbox)
 {
     tkx__workers *w = tkx__calloc(1, sizeof *w);
 
@@ -43,6 +44,7 @@ tkx__workers *tkx__workers_new(int n, tkx__inbox *inbox)
         return NULL;
     }
     w->inbox = inbox;
+    w->never_here = never_here;
     w->max = n;
     w->shared.tail = &w->shared.head;
     pthread_mutex_init(&w->shared.lock, NULL);
@@ -124,6 +126,7 @@ bool tkx__workers_submit(tkx__workers *w, tkx__task_fn *work, tkx__task_fn *done
         if (w->shared.n_queued >= w->shared.n_idle && w->shared.n_threads < w->max)
             start_one(w);
         is_here = w->shared.n_threads == 0; /* none wanted, or none to be had */
+        is_taken = !is_here || !w->never_here;
     }
     if (is_taken && !is_here) {
         *w->shared.tail = j;
@@ -132,7 +135,7 @@ bool tkx__workers_submit(tkx__workers *w, tkx__task_fn *work, tkx__task_fn *done
         pthread_cond_signal(&w->shared.changed);
     }
     pthread_mutex_unlock(&w->shared.lock);
-    if (is_here) {
+    if (is_taken && is_here) {
         j->node.fn = do_here;
         is_taken = tkx__inbox_push(w->inbox, &j->node, true);
     }

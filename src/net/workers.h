@@ -9,8 +9,9 @@
 
 typedef struct tkx__workers tkx__workers;
 
-/* n: threads at most; 0: work runs on the loop thread.  done() goes through the inbox. */
-tkx__workers *tkx__workers_new(int n, tkx__inbox *inbox);
+/* n: threads at most; 0: work runs on the loop thread, as it does when no thread is to be
+   had, unless never_here.  done() goes through the inbox. */
+tkx__workers *tkx__workers_new(int n, bool never_here, tkx__inbox *inbox);
 bool tkx__workers_submit(tkx__workers *workers, tkx__task_fn *work, tkx__task_fn *done,
                          void *arg);
 /* Refuse new work, finish what was taken, join the threads.  done() calls are then in the

@@ -665,6 +665,7 @@ fake_io *fake_io_new(void)
         .cancel = fake_cancel,
         .post = fake_post,
         .work = fake_work,
+        .run_user = fake_work,
     };
     fake_io *f = must(calloc(1, sizeof *f));
 

@@ -22,6 +22,9 @@ typedef struct scripted {
     const char *missing; /* ... are answered 404 */
     const char *busy;    /* ... are answered 503 */
     const char *garbled; /* ... are answered 200 with something that is no JSON */
+    bool took[4096];     /* request i was given a promise */
+    /* Before all else: true when it has dealt with request i.  NULL: none. */
+    bool (*serve)(fake_io *io, size_t i, const char *route);
     void (*tune)(tkx_context_options *options); /* NULL: as they are */
     int n_promises;
 } scripted;
