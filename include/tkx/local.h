@@ -150,7 +150,9 @@ typedef struct tkx_local_sample_options {
  * Thread:    any but a loop thread; may be called from many at once, which share steps.
  * Ownership: @p request and @p options are borrowed for the call (options may be NULL);
  *            @p out is the caller's, tkx_sample_response_free().
- * Shapes:    as tkx_future_take_sample(); the first prompt logprob is NaN.
+ * Shapes:    as tkx_future_take_sample(); the first prompt logprob is NaN.  Targets are
+ *            answered in the layout they were asked in, draws for the prompt come from a
+ *            stream of their own.
  * Errors:    INVALID_ARGUMENT; LIMIT when the context is too small; BUSY; CLOSED;
  *            UNSUPPORTED for a prompt that is not text, stop strings without a usable
  *            tokenizer, and what only the service offers.

@@ -58,7 +58,8 @@ typedef struct tkx_sampler_options {
 TKX_API tkx_status tkx_sampler_new(const tkx_sampler_options *options, tkx_sampler **out,
                                    tkx_error **err);
 
-/** Let go of it; open requests go on.  Thread: any but the loop thread.  Accepts NULL. */
+/** Let go of it; open requests go on, or end with CLOSED where the context was the
+    sampler's own.  Thread: any but the loop thread.  Accepts NULL. */
 TKX_API void tkx_sampler_free(tkx_sampler *sampler);
 
 /**

@@ -42,7 +42,7 @@ struct tkx__call {
     int n_sends;
     unsigned n_inner; /* resends since the call was (re)started */
     unsigned n_outer;
-    unsigned n_unanswered; /* sends in a row */
+    int64_t sent_ms; /* the send in flight */
     bool has_replayed;
     bool was_paused; /* by billing */
     bool is_probe;   /* the send under way decides about a half-open breaker */
@@ -401,16 +401,15 @@ static bool is_unanswered(const tkx__reply *reply)
             (st == TKX_ERR_TIMEOUT && reply->elapsed_ms < 2 * CONNECT_TIMEOUT_MS));
 }
 
-/* One lost connection may be chance; two in a row, or one that no repeat would help, are
-   not. */
-static void note_reach(tkx__call *call, const tkx__reply *reply, bool is_hopeless)
+static void note_reach(const tkx__call *call, const tkx__reply *reply, bool is_hopeless)
 {
-    if (reply->http_status) {
-        call->n_unanswered = 0;
-        tkx__reach_answered(&call->site->reach);
-    } else if (is_unanswered(reply) && (++call->n_unanswered >= 2 || is_hopeless)) {
-        tkx__reach_lost(&call->site->reach, tkx__site_now(call->site));
-    }
+    tkx__reach *reach = &call->site->reach;
+
+    if (reply->http_status)
+        tkx__reach_answered(reach);
+    else if (is_unanswered(reply))
+        tkx__reach_unanswered(reach, call->sent_ms, tkx__site_now(call->site),
+                              is_hopeless);
 }
 
 /* What the reply says about its endpoint. */
@@ -589,6 +588,7 @@ static tkx_status try_send(tkx__call *call, tkx_error **err)
     };
     site->fresh_next[spec->lane] = false;
     call->n_sends++;
+    call->sent_ms = tkx__site_now(site);
     call->transfer = site->io.ops->send(site->io.ctx, &request, on_reply, call);
     if (!call->transfer)
         return refuse(call, TKX_ERR_NO_MEMORY, "no memory to send", err);

@@ -4,16 +4,29 @@
 
 #include <stddef.h>
 
-void tkx__reach_lost(tkx__reach *reach, int64_t now_ms)
+static void tell_lost(tkx__reach *reach)
 {
     tkx__reach_watch *next;
 
-    reach->is_lost = true;
-    reach->lost_ms = now_ms;
     for (tkx__reach_watch *w = reach->watches; w; w = next) {
         next = w->next; /* a watch may remove itself */
         w->lost(w->arg);
     }
+}
+
+void tkx__reach_unanswered(tkx__reach *reach, int64_t sent_ms, int64_t now_ms,
+                           bool is_hopeless)
+{
+    bool is_second = reach->has_failed && sent_ms >= reach->failed_ms;
+
+    if (reach->has_failed && !is_second && !is_hopeless)
+        return; /* one of many that failed together */
+    reach->has_failed = true;
+    reach->failed_ms = now_ms;
+    if (!is_second && !is_hopeless)
+        return;
+    reach->is_lost = true;
+    tell_lost(reach);
 }
 
 void tkx__reach_add(tkx__reach *reach, tkx__reach_watch *watch)

@@ -2,9 +2,10 @@
 /*
  * api/reach.h - whether a service can be reached at all, as the calls on its site see it.
  *
- * A call that got no answer twice in a row, or gave up without one, says so; any HTTP
- * answer, whatever its status, says the opposite.  The judgement is forgotten after a
- * while, so that somebody tries again.  Loop thread only.
+ * Two sends that got no answer, the second begun after the first had failed, say so: one
+ * connection may be cut by chance, and many requests with it.  Any HTTP answer, whatever
+ * its status, says the opposite.  The judgement is forgotten after a while, so that
+ * somebody tries again.  Loop thread only.
  */
 #ifndef TKX_API_REACH_H
 #define TKX_API_REACH_H
@@ -24,18 +25,21 @@ struct tkx__reach_watch {
 
 typedef struct tkx__reach {
     bool is_lost;
-    int64_t lost_ms; /* when it was last said */
+    bool has_failed;   /* since the last answer */
+    int64_t failed_ms; /* when it last did */
     tkx__reach_watch *watches;
 } tkx__reach;
 
-void tkx__reach_lost(tkx__reach *reach, int64_t now_ms);
+/* A send begun at sent_ms got no answer; is_hopeless: nor would a repeat. */
+void tkx__reach_unanswered(tkx__reach *reach, int64_t sent_ms, int64_t now_ms,
+                           bool is_hopeless);
 static inline void tkx__reach_answered(tkx__reach *reach)
 {
-    reach->is_lost = false;
+    reach->is_lost = reach->has_failed = false;
 }
 static inline bool tkx__reach_is_lost(const tkx__reach *reach, int64_t now_ms)
 {
-    return reach->is_lost && now_ms - reach->lost_ms < TKX__REACH_FORGET_MS;
+    return reach->is_lost && now_ms - reach->failed_ms < TKX__REACH_FORGET_MS;
 }
 
 void tkx__reach_add(tkx__reach *reach, tkx__reach_watch *watch);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "client/tensor_copy.h"
 #include "types/owned.h"
 
 typedef struct copier {
@@ -56,7 +57,62 @@ static void set_sequence(copier *c, tkx_sequence *out, const tkx__job_sequence *
         out->topk = topk(c, in->topk_ids, in->topk_logprobs, in->n, k, 0);
 }
 
-tkx_sample_response *tkx__local_response(const tkx__job_result *r)
+/* Logprobs in the layout of the targets. */
+static const tkx_tensor *target_scores(copier *c, const tkx__job_result *r,
+                                       const tkx_tensor *targets)
+{
+    tkx_tensor *t = tkx__tensor_copy(c->arena, targets);
+
+    if (!t) {
+        c->is_short = true;
+        return NULL;
+    }
+    t->dtype = TKX_DTYPE_FLOAT32;
+    t->values.f32 = copy(c, r->target_logprobs, r->n_targets, sizeof(float));
+    return t;
+}
+
+/* [n_prompt - 1, alt_k] */
+static tkx_tensor *alternatives(copier *c, const tkx__job_result *r, const void *values,
+                                tkx_dtype dtype)
+{
+    tkx_tensor *t = tkx__arena_zalloc(c->arena, 1, sizeof *t);
+    const int64_t shape[2] = {(int64_t)r->n_prompt - 1, (int64_t)r->alt_k};
+
+    if (!t) {
+        c->is_short = true;
+        return NULL;
+    }
+    t->dtype = dtype;
+    t->has_shape = true;
+    t->n_dims = 2;
+    t->shape = copy(c, shape, 2, sizeof *shape);
+    t->n_values = (r->n_prompt - 1) * r->alt_k;
+    t->values.any = copy(c, values, t->n_values,
+                         dtype == TKX_DTYPE_INT64 ? sizeof(int64_t) : sizeof(float));
+    return t;
+}
+
+static void set_prompt(copier *c, tkx_sample_response *out, const tkx__job_result *r,
+                       const tkx_tensor *targets)
+{
+    if (r->prompt_logprobs) {
+        out->prompt_logprobs = copy(c, r->prompt_logprobs, r->n_prompt, sizeof(float));
+        out->n_prompt_logprobs = r->n_prompt;
+    }
+    if (r->topk)
+        out->topk_prompt_logprobs =
+            topk(c, r->topk_ids, r->topk_logprobs, r->n_prompt, r->topk, r->first_scored);
+    if (targets)
+        out->target_prompt_logprobs = target_scores(c, r, targets);
+    if (!r->alt_k)
+        return;
+    out->alt_tokens = alternatives(c, r, r->alt_ids, TKX_DTYPE_INT64);
+    out->alt_logprobs = alternatives(c, r, r->alt_logprobs, TKX_DTYPE_FLOAT32);
+}
+
+tkx_sample_response *tkx__local_response(const tkx__job_result *r,
+                                         const tkx_tensor *targets)
 {
     copier c = {0};
     tkx_sample_response *out = tkx__owned_new(sizeof *out, 4096, SIZE_MAX, &c.arena);
@@ -69,13 +125,7 @@ tkx_sample_response *tkx__local_response(const tkx__job_result *r)
     for (size_t i = 0; !c.is_short && i < r->n_sequences; i++)
         set_sequence(&c, &out->sequences[i], &r->sequences[i], r->topk_sample);
     out->n_sequences = r->n_sequences;
-    if (r->prompt_logprobs) {
-        out->prompt_logprobs = copy(&c, r->prompt_logprobs, r->n_prompt, sizeof(float));
-        out->n_prompt_logprobs = r->n_prompt;
-    }
-    if (r->topk)
-        out->topk_prompt_logprobs =
-            topk(&c, r->topk_ids, r->topk_logprobs, r->n_prompt, r->topk, 1);
+    set_prompt(&c, out, r, targets);
     out->prompt_cache_hit_tokens = (int64_t)r->n_cached;
     if (!c.is_short)
         return out;

@@ -7,7 +7,9 @@
 
 #include "infer/schedule.h"
 
-/* A copy; NULL when memory is short. */
-tkx_sample_response *tkx__local_response(const tkx__job_result *result);
+/* A copy; NULL when memory is short.  targets: what was asked of the prompt, for the
+   layout of the answer; NULL: nothing. */
+tkx_sample_response *tkx__local_response(const tkx__job_result *result,
+                                         const tkx_tensor *targets);
 
 #endif

@@ -18,10 +18,14 @@
 #include "client/local_in.h"
 #include "client/local_response.h"
 #include "client/local_stop.h"
+#include "client/local_targets.h"
+#include "client/tensor_copy.h"
 
 typedef struct operation {
     atomic_int n_refs;
     tkx_local *local;
+    tkx__arena arena;       /* of targets */
+    tkx_tensor *targets;    /* asked about in the prompt; NULL: none */
     tkx__stop_watch *watch; /* NULL: no stop strings */
     tkx_local_token_fn *on_token;
     void *user_data;
@@ -50,22 +54,23 @@ static tkx_status check_request(const tkx_sample_request *r, tkx_error **err)
         return tkx__fail(
             err, TKX_ERR_INVALID_ARGUMENT,
             "the request's struct_size is not set: start from TKX_SAMPLE_REQUEST_INIT");
-    if (r->target_prompt_logprobs)
-        return unsupported(err, "target_prompt_logprobs");
-    if (r->prompt_alt_tokens_k)
-        return unsupported(err, "prompt_alt_tokens_k");
-    if (r->prompt_logprobs_last_n != -1)
-        return unsupported(err, "prompt_logprobs_last_n");
     for (size_t i = 0; i < r->prompt.n_chunks; i++) {
         if (r->prompt.chunks[i].kind != TKX_CHUNK_TEXT)
             return unsupported(err, "a prompt with images or audio");
     }
     if (r->num_samples < 1 || (r->params.has_max_tokens && r->params.max_tokens < 0) ||
-        r->topk_prompt_logprobs < 0 || r->topk_sample_logprobs < 0)
+        r->topk_prompt_logprobs < 0 || r->topk_sample_logprobs < 0 ||
+        r->prompt_alt_tokens_k < 0)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "num_samples %" PRId64 ", max_tokens %" PRId64
                          " and top-k %" PRId64 " cannot be sampled",
                          r->num_samples, r->params.max_tokens, r->topk_prompt_logprobs);
+    if (r->prompt_logprobs_last_n != -1 &&
+        (!r->prompt_logprobs || r->prompt_logprobs_last_n < 1))
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "prompt_logprobs_last_n is %" PRId64
+                         ": it is 1 or more, and needs prompt_logprobs",
+                         r->prompt_logprobs_last_n);
     return TKX_OK;
 }
 
@@ -149,6 +154,22 @@ static tkx_status set_stops(operation *op, const tkx_sampling_params *p, size_t 
                                &op->watch, err);
 }
 
+/* The tensor's layout is kept for the answer, which has the same. */
+static tkx_status set_targets(operation *op, const tkx_tensor *targets,
+                              tkx__job_spec *spec, size_t **rows, tkx_error **err)
+{
+    tkx_status st = tkx__local_targets_rows(targets, spec->n_prompt, rows, err);
+
+    if (st != TKX_OK)
+        return st;
+    op->targets = tkx__tensor_copy(&op->arena, targets);
+    if (!op->targets)
+        return tkx__fail_memory(err);
+    spec->target_ids = op->targets->values.i64;
+    spec->target_rows = *rows;
+    return TKX_OK;
+}
+
 static uint64_t seed_of(const tkx_seed *seed)
 {
     uint64_t bits = 0;
@@ -182,6 +203,7 @@ static void unref(operation *op)
     if (atomic_fetch_sub_explicit(&op->n_refs, 1, memory_order_acq_rel) != 1)
         return;
     tkx__stop_watch_free(op->watch);
+    tkx__arena_clear(&op->arena);
     tkx_sample_response_free(op->response);
     tkx_error_free(op->error);
     tkx_future_unref(op->future);
@@ -212,7 +234,7 @@ static void on_done(void *ctx, tkx__job_result *result, tkx_error *error)
 
     op->error = error;
     if (result) {
-        op->response = tkx__local_response(result);
+        op->response = tkx__local_response(result, op->targets);
         if (!op->response)
             (void)tkx__fail_memory(&op->error);
         tkx__job_result_free(result);
@@ -254,15 +276,21 @@ static tkx_status submit(operation *op, const tkx_sample_request *r,
         .seed = seed_of(&r->params.seed),
         .wants_prompt_logprobs = r->prompt_logprobs,
         .topk_prompt = (size_t)r->topk_prompt_logprobs,
+        .score_last =
+            r->prompt_logprobs_last_n > 0 ? (size_t)r->prompt_logprobs_last_n : 0,
+        .alt_k = (size_t)r->prompt_alt_tokens_k,
         .topk_sample = (size_t)r->topk_sample_logprobs,
         .adapter = o->adapter ? o->adapter->adapter : NULL,
         .on_done = on_done,
         .ctx = op};
     int32_t *prompt = NULL;
+    size_t *rows = NULL;
     uint64_t job_id;
     tkx_status st = join_prompt(&r->prompt, &prompt, &spec.n_prompt, err);
 
     spec.prompt = prompt;
+    if (st == TKX_OK && r->target_prompt_logprobs)
+        st = set_targets(op, r->target_prompt_logprobs, &spec, &rows, err);
     if (st == TKX_OK)
         st = set_stops(op, &r->params, spec.n_samples, end_ids, &spec, err);
     if (op->on_token || op->watch)
@@ -277,6 +305,7 @@ static tkx_status submit(operation *op, const tkx_sample_request *r,
         if (st != TKX_OK)
             unref(op);
     }
+    tkx__free(rows);
     tkx__free(prompt);
     return st;
 }
@@ -302,6 +331,7 @@ static tkx_status new_operation(tkx_local *local, const tkx_sample_request *requ
         return tkx__fail_memory(err);
     atomic_init(&op->n_refs, 1);
     op->local = local;
+    tkx__arena_init(&op->arena, 256, SIZE_MAX);
     op->on_token = o->on_token;
     op->user_data = o->user_data;
     pthread_mutex_init(&op->lock, NULL);

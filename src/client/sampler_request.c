@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/sampler_in.h"
+#include "client/tensor_copy.h"
 
 typedef struct copier {
     tkx__arena *arena;
@@ -59,23 +60,6 @@ static void copy_stops(copier *c, tkx_sampling_params *p)
     p->stop_strings = strings;
 }
 
-static const tkx_tensor *copy_tensor(copier *c, const tkx_tensor *from)
-{
-    tkx_tensor *t = tkx__arena_zalloc(c->arena, 1, sizeof *t);
-
-    if (!t) {
-        c->is_short = true;
-        return NULL;
-    }
-    *t = *from;
-    t->shape = copy(c, from->shape, from->n_dims, sizeof *from->shape);
-    t->values.any =
-        copy(c, from->values.any, from->n_values, from->dtype == TKX_DTYPE_INT64 ? 8 : 4);
-    t->crow = copy(c, from->crow, from->n_crow, sizeof *from->crow);
-    t->col = copy(c, from->col, from->n_col, sizeof *from->col);
-    return t;
-}
-
 static void copy_extra(copier *c, tkx_json_member_list *list)
 {
     tkx_json_member *items = tkx__arena_zalloc(c->arena, list->count + 1, sizeof *items);
@@ -97,8 +81,11 @@ bool tkx__either_copy_request(tkx__arena *arena, const tkx_sample_request *from,
     to->base_model = to->model_path = to->sampling_session_id = NULL;
     copy_prompt(&c, &to->prompt);
     copy_stops(&c, &to->params);
-    if (from->target_prompt_logprobs)
-        to->target_prompt_logprobs = copy_tensor(&c, from->target_prompt_logprobs);
+    if (from->target_prompt_logprobs) {
+        to->target_prompt_logprobs =
+            tkx__tensor_copy(arena, from->target_prompt_logprobs);
+        c.is_short |= !to->target_prompt_logprobs;
+    }
     copy_extra(&c, &to->extra_json);
     return !c.is_short;
 }

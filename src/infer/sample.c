@@ -426,6 +426,30 @@ int64_t tkx__sample_token(tkx__token_sampler *s, const float *logits,
     return id;
 }
 
+void tkx__sample_alternatives(tkx__token_sampler *s, const float *logits,
+                              float temperature, tkx__logprob_mode mode, tkx__rng *rng,
+                              size_t n, int64_t *ids, float *logprobs)
+{
+    const tkx__sample_params all = {.temperature = temperature, .top_p = 1};
+    bool is_tempered = temperature > 0 && mode != TKX__LOGPROB_RAW;
+    double lse = tkx__logsumexp(s->k, logits, s->n_vocab);
+    size_t best = tkx__argmax(s->k, logits, s->n_vocab);
+    size_t n_kept = 0;
+    float max = 0;
+
+    if (n == 0)
+        return;
+    if (temperature > 0)
+        n_kept = filter(s, logits, &all, &max);
+    for (size_t i = 0; i < n; i++) {
+        size_t at = temperature > 0 ? draw(s, n_kept, tkx__rng_uniform(rng)) : best;
+
+        ids[i] = (int64_t)at; /* all are kept: the place is the id */
+        logprobs[i] =
+            is_tempered ? (float)log(s->probs[at]) : (float)((double)logits[at] - lse);
+    }
+}
+
 size_t tkx__sample_top(tkx__token_sampler *s, const float *logits, size_t n, int64_t *ids,
                        float *logprobs)
 {

@@ -53,6 +53,11 @@ static inline void tkx__rng_init(tkx__rng *rng, uint64_t seed, uint64_t sample_i
 {
     rng->state = seed + sample_index;
 }
+/* As if n numbers had been drawn. */
+static inline void tkx__rng_skip(tkx__rng *rng, uint64_t n)
+{
+    rng->state += n * UINT64_C(0x9E3779B97F4A7C15);
+}
 uint64_t tkx__rng_next(tkx__rng *rng);
 double tkx__rng_uniform(tkx__rng *rng); /* [0, 1), 53 bits */
 
@@ -89,6 +94,14 @@ size_t tkx__sample_filter(tkx__token_sampler *s, const float *logits,
  */
 size_t tkx__sample_top(tkx__token_sampler *s, const float *logits, size_t n, int64_t *ids,
                        float *logprobs);
+
+/*
+ * Draw n tokens with replacement at a temperature, unfiltered; at 0 all are the largest.
+ * Logprobs are raw, or tempered when the mode says so.
+ */
+void tkx__sample_alternatives(tkx__token_sampler *s, const float *logits,
+                              float temperature, tkx__logprob_mode mode, tkx__rng *rng,
+                              size_t n, int64_t *ids, float *logprobs);
 
 /* log softmax of the logits at id. */
 float tkx__sample_logprob(tkx__token_sampler *s, const float *logits, int64_t id);

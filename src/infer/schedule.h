@@ -48,10 +48,16 @@ typedef struct tkx__job_result {
     tkx__job_sequence *sequences; /* [n_sequences] */
     size_t n_sequences;
     size_t n_prompt;
-    float *prompt_logprobs; /* [n_prompt], entry 0 NaN; NULL: not asked */
+    size_t first_scored;    /* what comes before was not asked about, or has no value */
+    float *prompt_logprobs; /* [n_prompt], NaN before it; NULL: not asked */
     size_t topk;
-    int64_t *topk_ids;    /* [n_prompt][topk]; row 0 is (0, -99999); NULL: not asked */
-    float *topk_logprobs; /* likewise */
+    int64_t *topk_ids;      /* [n_prompt][topk]; row 0 is (0, -99999); NULL: not asked */
+    float *topk_logprobs;   /* likewise */
+    float *target_logprobs; /* [n_targets]; NULL: not asked */
+    size_t n_targets;
+    size_t alt_k;
+    int64_t *alt_ids;    /* [n_prompt - 1][alt_k]; NULL: not asked */
+    float *alt_logprobs; /* likewise */
     size_t topk_sample;
     size_t n_cached; /* prompt tokens taken from the prefix cache */
 } tkx__job_result;
@@ -82,6 +88,12 @@ typedef struct tkx__job_spec {
     size_t n_stop_ids;
     bool wants_prompt_logprobs;
     size_t topk_prompt; /* k for each prompt position; 0: none */
+    size_t score_last;  /* the two above: of the last so many tokens only; 0: of all */
+    /* Row i of n_prompt - 1 asks for the logprobs of target_ids[target_rows[i] ..
+       target_rows[i + 1] - 1] in the place of prompt token i + 1; -1 asks nothing. */
+    const int64_t *target_ids; /* NULL: none */
+    const size_t *target_rows; /* [n_prompt] */
+    size_t alt_k;              /* draws for each prompt token but the first; 0: none */
     size_t topk_sample;
     tkx__adapter *adapter;   /* NULL: the base */
     tkx__token_fn *on_token; /* NULL: none */

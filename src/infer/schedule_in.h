@@ -46,8 +46,11 @@ struct tkx__job {
     uint32_t *blocks; /* [blocks of the prompt] held */
     size_t n_blocks;
     size_t n_computed; /* positions of the prompt */
-    float *logits;     /* [vocab_size] after the prompt */
-    size_t n_started;  /* samples */
+    size_t first_row;  /* from here on the logits of the prompt's tokens are wanted */
+    int64_t *target_ids;
+    size_t *target_rows;
+    float *logits;    /* [vocab_size] after the prompt */
+    size_t n_started; /* samples */
     size_t n_ended;
     bool is_cancelled; /* under the lock */
     tkx__job *next;
@@ -107,6 +110,16 @@ size_t tkx__job_sample_blocks(const tkx__job *job); /* that one sample needs of 
 tkx_status tkx__sequence_new(tkx__job *job, size_t index, sequence **out,
                              tkx_error **err);
 void tkx__sequence_free(sequence *seq);
+
+/* ---- schedule_prompt.c ---- */
+/* INVALID_ARGUMENT for a question about the prompt that cannot be. */
+tkx_status tkx__prompt_check(const tkx__job_spec *spec, size_t vocab_size,
+                             tkx_error **err);
+/* Copies of the targets, room in the result, the first row; false: out of memory. */
+bool tkx__prompt_prepare(tkx__job *job);
+/* Logits after the prompt's token `row`, not the last: they score the next one. */
+void tkx__prompt_score(tkx__job *job, size_t row, const float *logits,
+                       tkx__token_sampler *sampler);
 
 /* ---- schedule_step.c ---- */
 /* One step of all open jobs; false when there was nothing to do. */

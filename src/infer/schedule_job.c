@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* schedule_job.c - jobs and samples as objects: copies, results, memory. */
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -21,6 +20,9 @@ void tkx__job_result_free(tkx__job_result *result)
     tkx__free(result->prompt_logprobs);
     tkx__free(result->topk_ids);
     tkx__free(result->topk_logprobs);
+    tkx__free(result->target_logprobs);
+    tkx__free(result->alt_ids);
+    tkx__free(result->alt_logprobs);
     tkx__free(result);
 }
 
@@ -88,13 +90,14 @@ static tkx_status check(const tkx__schedule *s, const tkx__job_spec *spec,
     if (spec->n_samples == 0 || spec->n_samples > 65536)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "%zu samples asked for; 1 to 65536 can be", spec->n_samples);
-    if (spec->topk_prompt > s->weights->config.vocab_size ||
-        spec->topk_sample > s->weights->config.vocab_size)
+    if (spec->topk_sample > s->weights->config.vocab_size)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "a top-k larger than the vocabulary");
     st = tkx__sample_params_check(&spec->params, s->weights->config.vocab_size, err);
     if (st == TKX_OK)
         st = check_ids(s, spec, err);
+    if (st == TKX_OK)
+        st = tkx__prompt_check(spec, s->weights->config.vocab_size, err);
     return st == TKX_OK ? check_room(s, spec, err) : st;
 }
 
@@ -126,7 +129,6 @@ static bool make_result(tkx__job *job)
     const tkx__job_spec *spec = &job->spec;
     bool ok = true;
     tkx__job_result *r = room(1, sizeof *r, &ok);
-    size_t cells;
 
     job->result = r;
     if (!ok)
@@ -134,21 +136,8 @@ static bool make_result(tkx__job *job)
     r->n_prompt = spec->n_prompt;
     r->sequences = room(spec->n_samples, sizeof *r->sequences, &ok);
     r->n_sequences = ok && spec->max_tokens ? spec->n_samples : 0;
-    if (spec->wants_prompt_logprobs)
-        r->prompt_logprobs = room(spec->n_prompt, sizeof *r->prompt_logprobs, &ok);
-    if (ok && spec->wants_prompt_logprobs)
-        r->prompt_logprobs[0] = NAN;
-    r->topk = spec->topk_prompt;
     r->topk_sample = spec->topk_sample;
-    if (!spec->topk_prompt)
-        return ok;
-    if (!tkx__mul(spec->n_prompt, spec->topk_prompt, &cells))
-        return false;
-    r->topk_ids = room(cells, sizeof *r->topk_ids, &ok);
-    r->topk_logprobs = room(cells, sizeof *r->topk_logprobs, &ok);
-    for (size_t i = 0; ok && i < spec->topk_prompt; i++)
-        r->topk_logprobs[i] = -99999.0f; /* the service's way to say: no value */
-    return ok;
+    return ok && tkx__prompt_prepare(job);
 }
 
 static bool make_copies(const tkx__schedule *s, tkx__job *job)
@@ -214,6 +203,8 @@ void tkx__job_free(tkx__job *job)
         tkx__free((void *)job->extras.bias_values);
     }
     tkx__free(job->prompt);
+    tkx__free(job->target_ids);
+    tkx__free(job->target_rows);
     tkx__free(job->stop_ids);
     tkx__free(job->blocks);
     tkx__free(job->logits);

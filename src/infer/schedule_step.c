@@ -108,14 +108,12 @@ static bool promise(tkx__schedule *s, tkx__job *job, size_t n_blocks)
     return true;
 }
 
-/* The prompt's full blocks that are cached; its last token must be computed in any case.
- */
+/* The prompt's full blocks that are cached, up to the first token whose logits are
+   wanted; those of the last always are. */
 static void use_cache(tkx__schedule *s, tkx__job *job)
 {
-    if (job->spec.wants_prompt_logprobs || job->spec.topk_prompt)
-        return; /* every position's logits are wanted */
     job->n_blocks = tkx__prefix_match(s->prefix, root_of(job), job->prompt,
-                                      job->spec.n_prompt - 1, job->blocks);
+                                      job->first_row, job->blocks);
     job->n_computed = job->n_blocks * TKX__KV_BLOCK;
     job->result->n_cached = job->n_computed;
 }
@@ -388,13 +386,14 @@ static void add_prefills(tkx__schedule *s, size_t n_tokens)
     for (tkx__job *job = s->shared.open; job; job = job->next) {
         size_t left = job->spec.n_prompt - job->n_computed;
         size_t n = left < s->step_tokens - n_tokens ? left : s->step_tokens - n_tokens;
-        bool wants_all = job->spec.wants_prompt_logprobs || job->spec.topk_prompt;
+        size_t end = job->n_computed + n;
+        size_t row = job->first_row < job->n_computed ? job->n_computed : job->first_row;
         tkx__step_part part = {.tokens = job->prompt + job->n_computed,
                                .n_tokens = n,
                                .pos = job->n_computed,
                                .block_ids = job->blocks,
                                .adapter = job->spec.adapter,
-                               .n_logits = wants_all ? n : n == left};
+                               .n_logits = row < end ? end - row : 0};
 
         if (job->state != JOB_PREFILL || n == 0 || n_prefills == MAX_PREFILLS ||
             !adapter_fits(s, part.adapter) ||
@@ -414,22 +413,13 @@ typedef struct row_work {
     const float *logits;
 } row_work;
 
-/* Logits after the prompt's token at `pos`: they score the next one. */
 static void take_prompt_row(tkx__schedule *s, tkx__job *job, size_t pos, const float *row,
                             tkx__token_sampler *sampler)
 {
-    tkx__job_result *r = job->result;
-    size_t next = pos + 1;
-
-    if (next == job->spec.n_prompt) {
+    if (pos + 1 == job->spec.n_prompt)
         memcpy(job->logits, row, s->weights->config.vocab_size * sizeof *row);
-        return;
-    }
-    if (r->prompt_logprobs)
-        r->prompt_logprobs[next] = tkx__sample_logprob(sampler, row, job->prompt[next]);
-    if (r->topk)
-        tkx__sample_top(sampler, row, r->topk, r->topk_ids + next * r->topk,
-                        r->topk_logprobs + next * r->topk);
+    else
+        tkx__prompt_score(job, pos, row, sampler);
 }
 
 static void take_row(void *ctx, size_t piece, size_t thread)

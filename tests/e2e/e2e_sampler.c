@@ -198,6 +198,58 @@ START_TEST(every_mode_gives_the_same_result)
 }
 END_TEST
 
+static tkx_sampler_result *ask_about_prompt(tkx_sampler_mode mode)
+{
+    static const int64_t ids[] = {7, -1, -1, 30, 200, 41, -1, 12};
+    static const int64_t shape[] = {4, 2};
+    tkx_sampler_options o = options_of(mode);
+    tkx_sampler *sampler = open_sampler(&o);
+    tkx_sample_request r = request_of(2);
+    tkx_tensor targets = tkx_tensor_i64(ids, 8);
+    tkx_future *future;
+
+    targets.has_shape = true;
+    targets.n_dims = 2;
+    targets.shape = shape;
+    r.num_samples = 1;
+    r.prompt_logprobs_last_n = 2;
+    r.target_prompt_logprobs = &targets;
+    r.prompt_alt_tokens_k = 6;
+    ck_assert_int_eq(tkx_sampler_sample(sampler, &r, NULL, 0, &future, NULL), TKX_OK);
+    tkx_sampler_result *result = take(future);
+    tkx_sampler_free(sampler);
+    return result;
+}
+
+START_TEST(questions_about_the_prompt_have_the_same_answers)
+{
+    tkx_sampler_result *remote = ask_about_prompt(TKX_SAMPLER_REMOTE);
+    tkx_sampler_result *here = ask_about_prompt(TKX_SAMPLER_LOCAL);
+    const tkx_sample_response *a = remote->response;
+    const tkx_sample_response *b = here->response;
+
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(!isnan(a->prompt_logprobs[i]), i >= 3);
+        ck_assert_int_eq(!isnan(b->prompt_logprobs[i]), i >= 3);
+        ck_assert_int_eq(!a->topk_prompt_logprobs->rows[i].tokens, i < 3);
+        ck_assert_int_eq(!b->topk_prompt_logprobs->rows[i].tokens, i < 3);
+    }
+    ck_assert_uint_eq(a->target_prompt_logprobs->n_values, 8);
+    ck_assert_uint_eq(b->target_prompt_logprobs->n_values, 8);
+    for (int i = 0; i < 8; i++)
+        ck_assert_float_eq_tol(a->target_prompt_logprobs->values.f32[i],
+                               b->target_prompt_logprobs->values.f32[i], 1e-3f);
+    ck_assert_uint_eq(a->alt_tokens->n_values, 24);
+    ck_assert_uint_eq(b->alt_tokens->n_values, 24);
+    ck_assert_mem_eq(a->alt_tokens->values.i64, b->alt_tokens->values.i64, 24 * 8);
+    for (int i = 0; i < 24; i++)
+        ck_assert_float_eq_tol(a->alt_logprobs->values.f32[i],
+                               b->alt_logprobs->values.f32[i], 1e-3f);
+    tkx_sampler_result_free(remote);
+    tkx_sampler_result_free(here);
+}
+END_TEST
+
 static float last_logprob(tkx_sampler_mode mode, const char *backend)
 {
     tkx_sampler_options o = options_of(mode);
@@ -483,6 +535,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, begin, finish);
     tcase_add_test(tc, every_mode_gives_the_same_result);
+    tcase_add_test(tc, questions_about_the_prompt_have_the_same_answers);
     tcase_add_test(tc, prompts_are_scored_by_either_side);
     tcase_add_test(tc, without_a_service_the_local_model_answers);
     tcase_add_test(tc, an_open_request_is_taken_over);

@@ -158,10 +158,6 @@ START_TEST(refuses_what_it_cannot)
     ck_assert_int_eq(tkx_local_sample(local, &r, NULL, &response, NULL),
                      TKX_ERR_INVALID_ARGUMENT);
     r = request_of(4);
-    r.prompt_alt_tokens_k = 2;
-    ck_assert_int_eq(tkx_local_sample(local, &r, NULL, &response, NULL),
-                     TKX_ERR_UNSUPPORTED);
-    r = request_of(4);
     chunk.kind = TKX_CHUNK_IMAGE;
     ck_assert_int_eq(tkx_local_sample(local, &r, NULL, &response, NULL),
                      TKX_ERR_UNSUPPORTED);
