@@ -56,6 +56,19 @@ typedef struct tkx_page {
         .struct_size = sizeof(tkx_page), .limit = -1, .offset = -1                       \
     }
 
+/* ---- the service ---- */
+
+/** Is the service there?  tkx_future_take_health(). */
+TKX_API tkx_status tkx_rest_get_health(tkx_rest *rest, tkx_future **out, tkx_error **err);
+/** Which models it has.  tkx_future_take_capabilities() of tkx/service.h. */
+TKX_API tkx_status tkx_rest_get_capabilities(tkx_rest *rest, tkx_future **out,
+                                             tkx_error **err);
+/**
+ * Who the service takes us for, read from its token.  UNSUPPORTED where it exchanges API
+ * keys for none.  tkx_future_take_identity().
+ */
+TKX_API tkx_status tkx_rest_whoami(tkx_rest *rest, tkx_future **out, tkx_error **err);
+
 /* ---- training runs and their checkpoints ---- */
 
 /** A page of runs; @p page NULL: the first.  tkx_future_take_training_run_list(). */
@@ -167,6 +180,10 @@ TKX_API tkx_status tkx_rest_get_checkpoint_storage(tkx_rest *rest, const char *p
  * Errors:    whatever the call failed with; INVALID_STATE if pending or taken;
  *            INVALID_ARGUMENT for a future of another kind.
  */
+TKX_API tkx_status tkx_future_take_health(tkx_future *future, tkx_health **out,
+                                          tkx_error **err);
+TKX_API tkx_status tkx_future_take_identity(tkx_future *future, tkx_identity **out,
+                                            tkx_error **err);
 TKX_API tkx_status tkx_future_take_training_run_list(tkx_future *future,
                                                      tkx_training_run_list **out,
                                                      tkx_error **err);

@@ -27,6 +27,11 @@ typedef struct tkx_sampling_options {
                                     -1: never */
     int records_stability_info;  /* 1: the service keeps data for stable_reinforce */
     int64_t timeout_ms; /* of making the client; 0: the context's call_timeout_ms */
+    const char *sampling_session_id; /* one that exists already, made by another process
+                                        (tkx_sampling_id()); then base_model is only what
+                                        is known of it.  The service must live in the
+                                        same session: tkx_service_options.session_id */
+    tkx_json_member_list extra_json; /* more members of create_sampling_session */
 } tkx_sampling_options;
 
 #define TKX_SAMPLING_OPTIONS_INIT                                                        \
@@ -39,7 +44,7 @@ typedef struct tkx_sampling_options {
  *
  * Thread:    any.
  * Ownership: @p options is borrowed for the call; @p out is the caller's.
- * Errors:    INVALID_ARGUMENT (neither base model nor path, or a path that is none),
+ * Errors:    INVALID_ARGUMENT (no base model, path or session, a path that is none),
  *            NO_MEMORY, CLOSED.
  */
 TKX_API tkx_status tkx_service_create_sampling(tkx_service *service,
@@ -102,6 +107,13 @@ TKX_API tkx_status tkx_sampling_compute_logprobs(tkx_sampling *sampling,
                                                  const tkx_model_input *prompt,
                                                  int64_t timeout_ms, tkx_future **out,
                                                  tkx_error **err);
+
+/** The same for the last @p last_n tokens only (at least 1), so that the service may use
+    what it remembers of the others. */
+TKX_API tkx_status tkx_sampling_compute_last_logprobs(tkx_sampling *sampling,
+                                                      const tkx_model_input *prompt,
+                                                      int64_t last_n, int64_t timeout_ms,
+                                                      tkx_future **out, tkx_error **err);
 
 /* Log-probabilities of a prompt's tokens. */
 typedef struct tkx_logprobs {

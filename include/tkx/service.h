@@ -22,6 +22,16 @@ typedef struct tkx_service tkx_service;
  */
 typedef void tkx_billing_fn(int is_paused, int64_t paused_ms, void *user_data);
 
+/*
+ * Told what the service says about an operation that waits: its queue state with the
+ * service's own words (NULL: none), and ACTIVE once more when the operation has ended.
+ * States that this version does not know are not told.
+ * Thread:    loop thread; must not block.
+ * Ownership: both are borrowed for the call.
+ */
+typedef void tkx_queue_fn(tkx_future *future, tkx_queue_state state, const char *reason,
+                          void *user_data);
+
 /* Start from TKX_SERVICE_OPTIONS_INIT.  Everything is copied. */
 typedef struct tkx_service_options {
     size_t struct_size;
@@ -29,15 +39,25 @@ typedef struct tkx_service_options {
     size_t n_tags;
     const tkx_pair *user_metadata;
     size_t n_user_metadata;
-    const char *project_id;     /* NULL: TINKER_PROJECT_ID, else none */
-    const char *display_name;   /* NULL: none */
-    const char *sdk_version;    /* what servers gate features on; NULL: "0.38.0" */
-    int accepts_any_key;        /* 1: the key need not begin with "tml-" or "eyJ" */
-    int is_sessionless;         /* 1: no session; REST only */
-    int64_t request_timeout_ms; /* of one send; 0: 60,000 */
-    int64_t poll_timeout_ms;    /* of one long poll; 0: 45,000 */
-    tkx_billing_fn *on_billing; /* NULL: only logged */
-    void *user_data;
+    const char *project_id;           /* NULL: TINKER_PROJECT_ID, else none */
+    const char *display_name;         /* NULL: none */
+    const char *sdk_version;          /* what servers gate features on; NULL: "0.38.0" */
+    int accepts_any_key;              /* 1: the key need not begin with "tml-" or "eyJ" */
+    int is_sessionless;               /* 1: no session; REST only */
+    int64_t request_timeout_ms;       /* of one send; 0: 60,000 */
+    int64_t poll_timeout_ms;          /* of one long poll; 0: 45,000 */
+    tkx_billing_fn *on_billing;       /* NULL: only logged */
+    void *user_data;                  /* of all functions here */
+    tkx_queue_fn *on_queue;           /* NULL: look at tkx_future_progress() */
+    const char *const *extra_headers; /* "Name: value", sent with every request of this
+                                         client, behind those of the context */
+    size_t n_extra_headers;
+    const char *api_prefix; /* between the base URL and the routes; NULL: "/api/v1" */
+    const char *session_id; /* a session that lives already, of another process: it is
+                               kept alive and neither created nor finished here */
+    int telemetry; /* 1: tell the service about errors (see tkx/telemetry.h); -1: never;
+                      0: when TINKER_TELEMETRY is 1, true, yes or on */
+    tkx_json_member_list extra_json; /* more members of the create_session request */
 } tkx_service_options;
 
 #define TKX_SERVICE_OPTIONS_INIT                                                         \
@@ -88,6 +108,25 @@ TKX_API const char *tkx_service_session_id(const tkx_service *service);
  * 10 s, so much more than that means trouble.  Thread: any.
  */
 TKX_API int64_t tkx_service_heartbeat_age_ms(const tkx_service *service);
+
+typedef enum tkx_finish_reason {
+    TKX_FINISH_SUCCESS = 0,
+    TKX_FINISH_ERRORED,
+    TKX_FINISH_INTERRUPTED
+} tkx_finish_reason;
+
+/**
+ * Tell the service that the session is over, and why, instead of the "success" that
+ * freeing the last client or closing the context tells.  Operations that come later fail
+ * with CLOSED.  Without a session, or on a service that has no such route, it just
+ * completes.  Completes without a result.
+ *
+ * Thread:    any.
+ * Ownership: @p detail (NULL: none) is copied.
+ */
+TKX_API tkx_status tkx_service_finish(tkx_service *service, tkx_finish_reason reason,
+                                      const char *detail, tkx_future **out,
+                                      tkx_error **err);
 
 /** Ask which models the service has.  The future's result:
    tkx_future_take_capabilities(). Thread: any. */

@@ -30,7 +30,8 @@ typedef struct tkx_lora_options {
     const char *optimizer;                   /* family; NULL: adamw */
     const tkx_json_member *optimizer_fields; /* such as "version" and "1" of dimuon */
     size_t n_optimizer_fields;
-    int64_t timeout_ms; /* of the call; 0: the context's call_timeout_ms */
+    int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */
+    tkx_json_member_list extra_json; /* more members of the request */
 } tkx_lora_options;
 
 #define TKX_LORA_OPTIONS_INIT                                                            \
@@ -59,6 +60,10 @@ typedef struct tkx_checkpoint_options {
     size_t n_user_metadata;
     const char *weights_access_token; /* for a checkpoint of another account */
     int64_t timeout_ms;               /* of the call; 0: the context's call_timeout_ms */
+    const char *optimizer; /* family, without with_optimizer only; NULL: adamw */
+    const tkx_json_member *optimizer_fields;
+    size_t n_optimizer_fields;
+    tkx_json_member_list extra_json; /* more members of the load_weights request */
 } tkx_checkpoint_options;
 
 #define TKX_CHECKPOINT_OPTIONS_INIT                                                      \
@@ -177,6 +182,7 @@ typedef struct tkx_save_options {
     int overwrite;       /* 1: replace a checkpoint of that name (training state only) */
     const tkx_pair *user_metadata;
     size_t n_user_metadata;
+    tkx_json_member_list extra_json; /* more members of the request */
 } tkx_save_options;
 
 #define TKX_SAVE_OPTIONS_INIT                                                            \
@@ -198,6 +204,30 @@ TKX_API tkx_status tkx_training_save_weights_for_sampler(tkx_training *training,
                                                          const tkx_save_options *options,
                                                          tkx_future **out,
                                                          tkx_error **err);
+
+/* Start from TKX_EXTERNAL_OPTIONS_INIT.  Everything is copied. */
+typedef struct tkx_external_options {
+    size_t struct_size;
+    int64_t ttl_seconds; /* 0: never expires */
+    const char *const
+        *recipients; /* age public keys; with any, every file is encrypted */
+    size_t n_recipients;
+    tkx_json_member_list extra_json; /* more members of the request */
+} tkx_external_options;
+
+#define TKX_EXTERNAL_OPTIONS_INIT                                                        \
+    {                                                                                    \
+        .struct_size = sizeof(tkx_external_options)                                      \
+    }
+
+/**
+ * Save the adapter as files in the common layout, for use elsewhere; their links come
+ * from tkx_rest_get_external_weights_urls().  Result as above, with size_bytes.
+ */
+TKX_API tkx_status tkx_training_save_weights_external(tkx_training *training,
+                                                      const char *name,
+                                                      const tkx_external_options *options,
+                                                      tkx_future **out, tkx_error **err);
 
 /** Ownership: @p out is the caller's, tkx_save_weights_result_free().  Thread: any. */
 TKX_API tkx_status tkx_future_take_save_weights(tkx_future *future,
@@ -241,6 +271,14 @@ TKX_API tkx_status tkx_training_get_info(tkx_training *training, tkx_future **ou
 /** Ownership: @p out is the caller's, tkx_model_info_free().  Thread: any. */
 TKX_API tkx_status tkx_future_take_model_info(tkx_future *future, tkx_model_info **out,
                                               tkx_error **err);
+
+/**
+ * Ask an older server to drop the model from its memory; newer services have no such
+ * route, which counts as done.  Stands outside of the order of calls: wait for the others
+ * first.  Completes without a result.  Thread: any.
+ */
+TKX_API tkx_status tkx_training_unload(tkx_training *training, tkx_future **out,
+                                       tkx_error **err);
 
 TKX_END_DECLS
 #endif

@@ -20,6 +20,7 @@
 #include "api/session_config.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #define BEAT_MS 10000
 #define BEAT_TIMEOUT_MS 10000
@@ -33,12 +34,13 @@ struct tkx__session {
     void *arg;
     tkx__session_state state;
     bool is_sessionless;
+    bool is_adopted; /* somebody else's session, who also finishes it */
     char *id;
     tkx__call *call;    /* of the start-up, one at a time */
     tkx__call *beat;    /* heartbeat under way */
     tkx__call *refresh; /* dynamic configuration under way */
     tkx__call *finish;
-    void (*finish_fn)(void *arg);
+    void (*finish_fn)(void *arg, const tkx_error *error);
     void *finish_arg;
     tkx__timer *beat_timer;
     tkx__timer *refresh_timer;
@@ -214,6 +216,16 @@ static void go_live(tkx__session *s)
     report(s, NULL);
 }
 
+/* The body of the first beat, and of all that follow. */
+static bool write_beat(tkx__session *s)
+{
+    tkx__buf_puts(&s->beat_body, "{\"session_id\":");
+    tkx__put_quoted(&s->beat_body, s->id);
+    tkx__buf_puts(&s->beat_body, ",\"type\":\"session_heartbeat\"}");
+    fix_body(&s->beat_request, &s->beat_body);
+    return s->beat_body.status == TKX_OK;
+}
+
 static void log_message(tkx__session *s, tkx_log_level level, tkx__span value)
 {
     char *text = tkx__span_dup(value);
@@ -247,11 +259,7 @@ static void on_created(void *arg, tkx__outcome *outcome)
     log_message(s, TKX_LOG_INFO, v[K_INFO]);
     log_message(s, TKX_LOG_WARNING, v[K_WARNING]);
     log_message(s, TKX_LOG_ERROR, v[K_ERROR]);
-    tkx__buf_puts(&s->beat_body, "{\"session_id\":");
-    tkx__put_quoted(&s->beat_body, s->id);
-    tkx__buf_puts(&s->beat_body, ",\"type\":\"session_heartbeat\"}");
-    fix_body(&s->beat_request, &s->beat_body);
-    if (s->beat_body.status != TKX_OK) {
+    if (!write_beat(s)) {
         tkx__fail_memory(&error);
         report(s, error);
         return;
@@ -270,7 +278,7 @@ static void create(tkx__session *s)
         .max_retries = TKX__INNER_RETRIES,
     };
 
-    if (s->is_sessionless)
+    if (s->is_sessionless || s->is_adopted)
         go_live(s);
     else
         start_call(s, &spec, on_created);
@@ -353,6 +361,8 @@ tkx_status tkx__session_start(tkx__site *site, const tkx__session_options *optio
     s->fn = fn;
     s->arg = arg;
     s->is_sessionless = options->is_sessionless;
+    s->is_adopted = options->session_id != NULL;
+    s->id = options->session_id ? tkx__strdup(options->session_id) : NULL;
     s->shown_beat_ms = options->last_beat_ms;
     s->last_beat_ms = s->warned_ms = -1;
     tkx__buf_init(&s->version_body, MAX_BODY);
@@ -365,9 +375,11 @@ tkx_status tkx__session_start(tkx__site *site, const tkx__session_options *optio
     tkx__put_create_session(&s->create_body, options, site->sdk_version);
     fix_body(&s->version, &s->version_body);
     fix_body(&s->create, &s->create_body);
-    tkx_status st = s->version_body.status != TKX_OK || s->create_body.status != TKX_OK
-                        ? tkx__fail_memory(err)
-                        : tkx__call_start(site, &spec, on_config, s, &s->call, err);
+    bool has_id = !s->is_adopted || (s->id && write_beat(s));
+    tkx_status st =
+        !has_id || s->version_body.status != TKX_OK || s->create_body.status != TKX_OK
+            ? tkx__fail_memory(err)
+            : tkx__call_start(site, &spec, on_config, s, &s->call, err);
     if (st != TKX_OK) {
         tkx__session_free(s);
         return st;
@@ -384,20 +396,26 @@ static void on_finished(void *arg, tkx__outcome *outcome)
     tkx__session *s = arg;
 
     s->finish = NULL;
-    if (outcome->error && tkx_error_http_status(outcome->error) != 404)
+    tkx_error *error = outcome->error;
+    if (tkx_error_http_status(error) == 404) {
+        tkx_error_free(error);
+        error = NULL;
+    }
+    if (error)
         tkx__log_write(s->site->log, TKX_LOG_WARNING, "session",
                        "the service was not told that session %s has finished: %s", s->id,
-                       tkx_error_message(outcome->error));
-    tkx_error_free(outcome->error);
-    s->finish_fn(s->finish_arg);
+                       tkx_error_message(error));
+    s->finish_fn(s->finish_arg, error); /* may free the session */
+    tkx_error_free(error);
 }
 
 bool tkx__session_finish(tkx__session *s, const char *reason, const char *detail,
-                         int64_t deadline_ms, void (*done)(void *arg), void *arg)
+                         int64_t deadline_ms,
+                         void (*done)(void *arg, const tkx_error *error), void *arg)
 {
     char route[512];
 
-    if (s->state != TKX__SESSION_LIVE || !s->id || s->finish || s->finish_body.size)
+    if (s->state != TKX__SESSION_LIVE || !s->id || s->is_adopted || s->finish_body.size)
         return false;
     if ((size_t)snprintf(route, sizeof route, "sessions/%s/finish", s->id) >=
         sizeof route)
@@ -423,8 +441,12 @@ bool tkx__session_finish(tkx__session *s, const char *reason, const char *detail
         .is_outer = true,
         .is_after_close = true,
     };
-    return s->finish_body.status == TKX_OK &&
-           tkx__call_start(s->site, &spec, on_finished, s, &s->finish, NULL) == TKX_OK;
+    if (s->finish_body.status != TKX_OK ||
+        tkx__call_start(s->site, &spec, on_finished, s, &s->finish, NULL) != TKX_OK)
+        return false;
+    s->state = TKX__SESSION_STOPPED; /* a beat would only hear that it is over */
+    s->site->io.ops->timer_disarm(s->site->io.ctx, s->beat_timer);
+    return true;
 }
 
 static void drop_call(tkx__call **call)

@@ -22,6 +22,8 @@ typedef struct tkx__session_options {
     const char *project_id;   /* NULL: none */
     const char *display_name; /* NULL: none */
     bool is_sessionless;      /* configuration only: REST */
+    const char *session_id;   /* one that lives already; NULL: create one */
+    tkx_json_member_list extra_json;
     atomic_llong
         *last_beat_ms; /* written after each beat that got through; may be NULL */
 } tkx__session_options;
@@ -46,10 +48,11 @@ tkx_status tkx__session_start(tkx__site *site, const tkx__session_options *optio
 void tkx__session_stop(tkx__session *session);
 void tkx__session_free(tkx__session *session); /* accepts NULL */
 
-/* POST sessions/ID/finish; done() always runs, whatever came of it, unless it returns
-   false (nothing was sent). */
+/* POST sessions/ID/finish; done() always runs, with what went wrong (a server without the
+   route did not), unless it returns false: nothing was sent.  The session is stopped. */
 bool tkx__session_finish(tkx__session *session, const char *reason, const char *detail,
-                         int64_t deadline_ms, void (*done)(void *arg), void *arg);
+                         int64_t deadline_ms,
+                         void (*done)(void *arg, const tkx_error *error), void *arg);
 
 const char *tkx__session_id(const tkx__session *session); /* NULL before it is live */
 tkx__session_state tkx__session_get_state(const tkx__session *session);

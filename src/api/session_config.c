@@ -139,5 +139,10 @@ void tkx__put_create_session(tkx__buf *out, const tkx__session_options *o,
         tkx__buf_puts(out, ",\"display_name\":");
         tkx__put_quoted(out, o->display_name);
     }
+    for (size_t i = 0; i < o->extra_json.count; i++) {
+        tkx__buf_putc(out, ',');
+        tkx__put_quoted(out, o->extra_json.items[i].name);
+        tkx__buf_printf(out, ":%s", o->extra_json.items[i].json);
+    }
     tkx__buf_puts(out, ",\"type\":\"create_session\"}");
 }

@@ -41,7 +41,7 @@ void tkx__dynamic_config_default(tkx__dynamic_config *c)
 }
 
 /* Base without trailing slashes, then the prefix of all routes. */
-static char *make_api_url(const char *base)
+static char *make_api_url(const char *base, const char *prefix)
 {
     size_t n = strlen(base);
     tkx__buf buf;
@@ -50,10 +50,33 @@ static char *make_api_url(const char *base)
         n--;
     tkx__buf_init(&buf, 1 << 16);
     tkx__buf_append(&buf, base, n);
-    tkx__buf_puts(&buf, "/api/v1/");
+    for (prefix += strspn(prefix, "/"); *prefix;) { /* one slash between parts */
+        size_t m = strcspn(prefix, "/");
+
+        tkx__buf_putc(&buf, '/');
+        tkx__buf_append(&buf, prefix, m);
+        prefix += m;
+        prefix += strspn(prefix, "/");
+    }
+    tkx__buf_putc(&buf, '/');
     char *url = tkx__buf_take(&buf, NULL);
     tkx__buf_clear(&buf);
     return url;
+}
+
+/* "tkx/1.2.3 libcurl/7.88.1", then what the user adds. */
+static char *make_user_agent(const char *more)
+{
+    tkx__buf buf;
+
+    tkx__buf_init(&buf, 1 << 16);
+    tkx__buf_printf(&buf, "tkx/%s libcurl/%s", TKX_VERSION_STRING,
+                    tkx__net_curl_version());
+    if (more && *more)
+        tkx__buf_printf(&buf, " %s", more);
+    char *text = tkx__buf_take(&buf, NULL);
+    tkx__buf_clear(&buf);
+    return text;
 }
 
 static bool is_http_url(const char *url)
@@ -156,11 +179,11 @@ tkx_status tkx__site_new(const tkx__site_options *options, tkx__site **out,
     for (int i = 0; i < TKX__N_LANES; i++)
         site->proxy_400_left[i] = TKX__PROXY_400_BUDGET;
 
-    site->api_url = make_api_url(options->base_url);
+    site->api_url = make_api_url(options->base_url,
+                                 options->api_prefix ? options->api_prefix : "/api/v1");
     site->sdk_version =
         tkx__strdup(options->sdk_version ? options->sdk_version : TKX__SDK_VERSION);
-    site->user_agent = tkx__strdup(options->user_agent ? options->user_agent
-                                                       : "tkx/" TKX_VERSION_STRING);
+    site->user_agent = make_user_agent(options->user_agent);
     if (!site->api_url || !site->sdk_version || !site->user_agent ||
         !copy_headers(site, options)) {
         st = tkx__fail_memory(err);

@@ -64,14 +64,15 @@ typedef struct tkx__site_options {
     const tkx__log *log;        /* outlives the site; NULL: silent */
     const char *base_url;       /* http(s)://host[:port][/path] */
     const char *sdk_version;    /* NULL: TKX__SDK_VERSION */
-    const char *user_agent;     /* NULL: "tkx/VERSION" */
+    const char *user_agent;     /* behind "tkx/VERSION libcurl/VERSION"; NULL: nothing */
+    const char *api_prefix;     /* NULL: "/api/v1" */
     const tkx__header *headers; /* sent with every request; copied */
     size_t n_headers;
     /* Told of each send that failed and is repeated; the error is borrowed.  NULL: no. */
     void (*on_trouble)(void *arg, const tkx_error *error);
     void *trouble_arg;
-    int64_t request_timeout_ms; /* 0: 60 s */
-    int64_t poll_timeout_ms;    /* 0: 45 s */
+    int64_t request_timeout_ms;     /* 0: 60 s */
+    int64_t poll_timeout_ms;        /* 0: 45 s */
     struct tkx__breakers *breakers; /* outlive the site; NULL: none */
 } tkx__site_options;
 
@@ -79,7 +80,7 @@ typedef struct tkx__site {
     tkx__io io;
     const tkx__log *log;
     struct tkx__breakers *breakers; /* NULL: none */
-    char *api_url;                  /* base + "/api/v1/" */
+    char *api_url;                  /* base, prefix and a slash */
     char *sdk_version;
     char *user_agent;
     tkx__header *headers; /* fixed ones of every request, strings owned */

@@ -25,6 +25,8 @@ const tkx__log *tkx__context_log(const tkx_context *context);
    strings are the context's own. */
 const tkx_context_options *tkx__context_options(const tkx_context *context);
 struct tkx__breakers *tkx__context_breakers(const tkx_context *context);
+/* Is it "Name: value", in one line? */
+bool tkx__context_is_header(const char *line);
 bool tkx__context_is_closed(const tkx_context *context);
 
 /* Operations are under way: look from time to time for those that stand still.  Loop

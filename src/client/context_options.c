@@ -39,7 +39,7 @@ static bool is_http_url(const char *url)
 }
 
 /* A token, a colon, and no control characters after it. */
-static bool is_header(const char *line)
+bool tkx__context_is_header(const char *line)
 {
     static const char token[] = "!#$%&'*+-.^_`|~0123456789"
                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -82,7 +82,8 @@ static tkx_status check(const tkx_context_options *o, tkx_error **err)
                          "n_extra_headers is %zu and extra_headers is NULL",
                          o->n_extra_headers);
     for (size_t i = 0; i < o->n_extra_headers; i++)
-        if (!is_header(o->extra_headers[i])) /* not shown: it may be a secret */
+        if (!tkx__context_is_header(
+                o->extra_headers[i])) /* not shown: it may be a secret */
             return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                              "extra_headers[%zu] is not of the form 'Name: value'", i);
     if (o->n_workers < -1 || o->n_workers > 64)

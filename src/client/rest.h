@@ -8,6 +8,7 @@
 #include <tkx/rest.h>
 #include <tkx/types/tinker_path.h>
 
+#include "client/record.h"
 #include "client/task.h"
 
 struct tkx_rest {
@@ -74,30 +75,5 @@ typedef void tkx__archive_fn(void *arg, tkx_archive_url *url, tkx_error *error);
 tkx_status tkx__archive_start(tkx__site *site, const char *tinker_path,
                               tkx__archive_fn *fn, void *arg, tkx__archive_wait **out,
                               tkx_error **err);
-
-/* decode_NOUN(), the result type and the public take function of a record. */
-#define TKX__REST_RECORD(noun, text)                                                     \
-    static void *decode_##noun(const tkx__payload *payload, void *arg, tkx_error **err)  \
-    {                                                                                    \
-        tkx_##noun *result = NULL;                                                       \
-        (void)arg;                                                                       \
-        tkx__##noun##_decode_json(payload->bytes, payload->size, &result, err);          \
-        return result;                                                                   \
-    }                                                                                    \
-    static void free_##noun(void *result)                                                \
-    {                                                                                    \
-        tkx_##noun##_free(result);                                                       \
-    }                                                                                    \
-    static const tkx__result_type type_##noun = {text, free_##noun};                     \
-    tkx_status tkx_future_take_##noun(tkx_future *future, tkx_##noun **out,              \
-                                      tkx_error **err)                                   \
-    {                                                                                    \
-        void *result;                                                                    \
-        tkx_status st = tkx__future_take(future, &type_##noun, &result, err);            \
-        if (st == TKX_OK)                                                                \
-            *out = result;                                                               \
-        return st;                                                                       \
-    }                                                                                    \
-    extern const tkx__result_type tkx__result_nothing
 
 #endif

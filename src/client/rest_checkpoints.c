@@ -12,12 +12,12 @@
 #define MAX_BODY_BYTES ((size_t)1 << 20)
 #define CHECKPOINT "training_runs/{}/checkpoints/{/}"
 
-TKX__REST_RECORD(training_run_list, "training runs");
-TKX__REST_RECORD(training_run, "training run");
-TKX__REST_RECORD(checkpoint_list, "checkpoints");
-TKX__REST_RECORD(weights_info, "weights info");
-TKX__REST_RECORD(copy_weights_result, "copied weights");
-TKX__REST_RECORD(external_weights_urls, "links to external weights");
+TKX__RECORD(training_run_list, "training runs");
+TKX__RECORD(training_run, "training run");
+TKX__RECORD(checkpoint_list, "checkpoints");
+TKX__RECORD(weights_info, "weights info");
+TKX__RECORD(copy_weights_result, "copied weights");
+TKX__RECORD(external_weights_urls, "links to external weights");
 
 static const tkx__rest_route list_runs = {
     .what = "list_training_runs",

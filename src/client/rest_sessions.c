@@ -9,14 +9,14 @@
 
 #define MAX_BODY_BYTES ((size_t)1 << 20)
 
-TKX__REST_RECORD(session_list, "sessions");
-TKX__REST_RECORD(session_info, "session");
-TKX__REST_RECORD(session_search_result, "found sessions");
-TKX__REST_RECORD(trace_export, "trace export");
-TKX__REST_RECORD(sampler_info, "sampler");
-TKX__REST_RECORD(audit_log, "audit log");
-TKX__REST_RECORD(billing_usage, "usage");
-TKX__REST_RECORD(checkpoint_storage, "checkpoint storage");
+TKX__RECORD(session_list, "sessions");
+TKX__RECORD(session_info, "session");
+TKX__RECORD(session_search_result, "found sessions");
+TKX__RECORD(trace_export, "trace export");
+TKX__RECORD(sampler_info, "sampler");
+TKX__RECORD(audit_log, "audit log");
+TKX__RECORD(billing_usage, "usage");
+TKX__RECORD(checkpoint_storage, "checkpoint storage");
 
 static const tkx__rest_route list_all = {
     .what = "list_sessions",

@@ -22,7 +22,7 @@ extern const tkx__result_type tkx__result_sampling;
 /* On the loop thread, for a session that is live.  NULL: out of memory. */
 tkx_sampling *tkx__sampling_new(tkx_service *service, const char *sampling_session_id,
                                 const tkx__retry_settings *settings,
-                                bool records_stability_info);
+                                bool records_stability_info, int64_t first_seq);
 /* Before the client is handed out.  False: out of memory. */
 bool tkx__sampling_set_base_model(tkx_sampling *sampling, const char *base_model);
 tkx_sampling *tkx__sampling_ref(tkx_sampling *sampling);

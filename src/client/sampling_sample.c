@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/options.h"
+#include "client/record.h"
 #include "client/sampling.h"
 
 typedef struct call {
@@ -78,6 +79,7 @@ static void free_call(call *c)
 
 static void fail(call *c, tkx_error *error)
 {
+    tkx__service_note_failure(c->sampling->service, "sample", error);
     tkx__future_fail(c->future, &error);
     free_call(c);
 }
@@ -116,7 +118,9 @@ static void on_sending(void *arg, size_t bytes)
 
 static void on_event(void *arg, const tkx__poll_event *event)
 {
-    tkx__note_event(((call *)arg)->future, event);
+    call *c = arg;
+
+    tkx__note_event(c->sampling->service, c->future, event);
 }
 
 static const tkx__sample_hooks hooks = {on_sending, on_event};
@@ -222,41 +226,44 @@ tkx_status tkx_sampling_sample(tkx_sampling *sampling, const tkx_sample_request 
     return submit(sampling, &r, &sample_type, -1, timeout_ms, out, err);
 }
 
-tkx_status tkx_sampling_compute_logprobs(tkx_sampling *sampling,
-                                         const tkx_model_input *prompt,
-                                         int64_t timeout_ms, tkx_future **out,
-                                         tkx_error **err)
+static tkx_status score(tkx_sampling *sampling, const tkx_model_input *prompt,
+                        int64_t last_n, int64_t timeout_ms, tkx_future **out,
+                        tkx_error **err)
 {
     tkx_sample_request r = TKX_SAMPLE_REQUEST_INIT;
     size_t n = 0;
 
     r.prompt = *prompt;
     r.prompt_logprobs = true;
+    r.prompt_logprobs_last_n = last_n;
     r.params.has_max_tokens = true;
     r.params.max_tokens = 1;
+    r.record_stability_info = sampling->records_stability_info;
     if (tkx_model_input_length(prompt, &n, NULL) != TKX_OK)
         n = 0; /* as many as the service gives */
     return submit(sampling, &r, &logprobs_type, (int64_t)n, timeout_ms, out, err);
 }
 
-tkx_status tkx_future_take_sample(tkx_future *future, tkx_sample_response **out,
-                                  tkx_error **err)
+tkx_status tkx_sampling_compute_logprobs(tkx_sampling *sampling,
+                                         const tkx_model_input *prompt,
+                                         int64_t timeout_ms, tkx_future **out,
+                                         tkx_error **err)
 {
-    void *result;
-    tkx_status st = tkx__future_take(future, &sample_type, &result, err);
-
-    if (st == TKX_OK)
-        *out = result;
-    return st;
+    return score(sampling, prompt, -1, timeout_ms, out, err);
 }
 
-tkx_status tkx_future_take_logprobs(tkx_future *future, tkx_logprobs **out,
-                                    tkx_error **err)
+tkx_status tkx_sampling_compute_last_logprobs(tkx_sampling *sampling,
+                                              const tkx_model_input *prompt,
+                                              int64_t last_n, int64_t timeout_ms,
+                                              tkx_future **out, tkx_error **err)
 {
-    void *result;
-    tkx_status st = tkx__future_take(future, &logprobs_type, &result, err);
-
-    if (st == TKX_OK)
-        *out = result;
-    return st;
+    if (last_n < 1)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "compute_last_logprobs: %lld tokens cannot be scored",
+                         (long long)last_n);
+    return score(sampling, prompt, last_n, timeout_ms, out, err);
 }
+
+TKX__RECORD_TAKE(tkx_future_take_sample, sample_response, sample_type);
+
+TKX__RECORD_TAKE(tkx_future_take_logprobs, logprobs, logprobs_type);

@@ -8,10 +8,8 @@
  */
 #include "client/service.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "api/dispatch.h"
+#include "api/telemetry.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/options.h"
@@ -36,6 +34,7 @@ static void free_service(tkx_service *s)
     if (s->loop.has_closer)
         tkx__context_remove_closer(&s->loop.closer);
     tkx__auth_stop(s->loop.auth);
+    tkx__telemetry_free(s->telemetry);
     tkx__session_free(s->loop.session);
     if (s->site && !s->site->is_closed)
         tkx__site_close(s->site);
@@ -48,26 +47,47 @@ static void free_service(tkx_service *s)
     tkx__free(s);
 }
 
-static void on_finished(void *arg)
+static void word_said(tkx_service *s)
 {
-    tkx_service *s = arg;
+    if (--s->loop.n_last_words == 0)
+        s->loop.said(s);
+}
 
-    s->loop.is_finishing = false;
-    free_service(s);
+static void on_finish_said(void *arg, const tkx_error *error)
+{
+    (void)error; /* logged */
+    word_said(arg);
+}
+
+static void on_telemetry_said(void *arg)
+{
+    word_said(arg);
+}
+
+/* The end of the session and the last telemetry, side by side, until the deadline on the
+   site's clock (0: none).  False: there is nothing to say. */
+static bool say_last_words(tkx_service *s, int64_t deadline_ms,
+                           void (*said)(tkx_service *s))
+{
+    s->loop.said = said;
+    if (s->loop.session && tkx__session_finish(s->loop.session, "success", NULL,
+                                               deadline_ms, on_finish_said, s))
+        s->loop.n_last_words++;
+    if (s->telemetry &&
+        tkx__telemetry_drain(s->telemetry, deadline_ms, on_telemetry_said, s))
+        s->loop.n_last_words++;
+    return s->loop.n_last_words > 0;
 }
 
 static void end_service(void *arg)
 {
     tkx_service *s = arg;
 
-    if (!s->loop.is_stopped && s->loop.session) {
-        s->loop.is_finishing =
-            tkx__session_finish(s->loop.session, "success", NULL,
-                                tkx__site_now(s->site) + FINISH_MS, on_finished, s);
-        if (s->loop.is_finishing)
-            return;
-    }
-    free_service(s);
+    s->loop.is_finishing =
+        !s->loop.is_stopped &&
+        say_last_words(s, tkx__site_now(s->site) + FINISH_MS, free_service);
+    if (!s->loop.is_finishing)
+        free_service(s);
 }
 
 void tkx__service_dispose(tkx_service *s, tkx__task_fn *fn, void *arg)
@@ -127,6 +147,8 @@ static void on_started(void *arg, tkx_error *error)
             tkx__fail_memory(&error);
         else
             atomic_store(&s->session_id, tkx__session_id(s->loop.session));
+        if (!error && s->telemetry)
+            tkx__telemetry_begin(s->telemetry, tkx__session_id(s->loop.session));
     }
     tell_waiters(s, error);
     tkx_error_free(error);
@@ -135,9 +157,8 @@ static void on_started(void *arg, tkx_error *error)
 /* --- when the context closes ---------------------------------------------------------
  */
 
-static void farewell_done(void *arg)
+static void farewell_said(tkx_service *s)
 {
-    tkx_service *s = arg;
     tkx__closer_done(&s->loop.closer);
 }
 
@@ -146,9 +167,9 @@ static void on_close_start(tkx__closer *closer, int64_t deadline_ms)
     tkx_service *s =
         (tkx_service *)(void *)((char *)closer - offsetof(tkx_service, loop.closer));
 
-    if (s->loop.is_finishing || !s->loop.session ||
-        !tkx__session_finish(s->loop.session, "success", NULL, deadline_ms, farewell_done,
-                             s))
+    int64_t at_ms = deadline_ms == INT64_MAX ? 0 : tkx__site_now(s->site) + deadline_ms;
+
+    if (s->loop.is_finishing || !say_last_words(s, at_ms, farewell_said))
         tkx__closer_done(closer);
 }
 
@@ -162,7 +183,10 @@ static void on_close_stop(tkx__closer *closer)
     s->loop.is_stopped = true;
     s->loop.has_closer = false;
     s->loop.is_starting = false;
+    s->loop.n_last_words = 0;
     tkx__auth_stop(s->loop.auth);
+    if (s->telemetry)
+        tkx__telemetry_stop(s->telemetry);
     if (s->loop.session)
         tkx__session_stop(s->loop.session);
     tkx__site_close(s->site);
@@ -185,6 +209,8 @@ static tkx_status start_session(tkx_service *s, tkx_error **err)
         .project_id = o->project_id,
         .display_name = o->display_name,
         .is_sessionless = o->is_sessionless,
+        .session_id = o->session_id,
+        .extra_json = o->extra_json,
         .last_beat_ms = &s->last_beat_ms,
     };
 
@@ -231,118 +257,6 @@ void tkx__service_when_ready(tkx_service *s, tkx__ready_wait *wait,
 /* --- making one ----------------------------------------------------------------------
  */
 
-static const char *keep(tkx_service *s, const char *text)
-{
-    if (!text)
-        return NULL;
-    char **texts = tkx__realloc(s->texts, s->n_texts + 1, sizeof *texts);
-    if (!texts)
-        return NULL;
-    s->texts = texts;
-    char *copy = tkx__strdup(text);
-    if (copy)
-        s->texts[s->n_texts++] = copy;
-    return copy;
-}
-
-static const char *from_environment(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
-
-/* A block of memory that free_service() frees with the texts. */
-static void *keep_block(tkx_service *s, size_t count, size_t size)
-{
-    char **texts = tkx__realloc(s->texts, s->n_texts + 1, sizeof *texts);
-
-    if (!texts)
-        return NULL;
-    s->texts = texts;
-    void *block = tkx__calloc(count ? count : 1, size);
-    if (block)
-        s->texts[s->n_texts++] = block;
-    return block;
-}
-
-static bool has_tag(const char *const *tags, size_t n, const char *tag)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(tags[i], tag) == 0)
-            return true;
-    return false;
-}
-
-/* "a,b,,a" gives a and b. */
-static bool tags_of_environment(tkx_service *s, const char *list)
-{
-    char *copy = (char *)(uintptr_t)keep(s, list);
-    const char **tags = keep_block(s, strlen(list) + 1, sizeof *tags);
-    char *rest = NULL;
-
-    if (!copy || !tags)
-        return false;
-    s->options.n_tags = 0;
-    for (char *tag = strtok_r(copy, ",", &rest); tag; tag = strtok_r(NULL, ",", &rest))
-        if (!has_tag(tags, s->options.n_tags, tag))
-            tags[s->options.n_tags++] = tag;
-    s->options.tags = tags;
-    return true;
-}
-
-static bool copy_tags(tkx_service *s, const tkx_service_options *from)
-{
-    const char *list = from->tags ? NULL : from_environment("TINKER_TAGS");
-
-    s->options.tags = NULL;
-    s->options.n_tags = 0;
-    if (!from->tags)
-        return !list || tags_of_environment(s, list);
-    const char **tags = keep_block(s, from->n_tags, sizeof *tags);
-    if (!tags)
-        return false;
-    for (size_t i = 0; i < from->n_tags; i++)
-        if (!(tags[i] = keep(s, from->tags[i])))
-            return false;
-    s->options.tags = tags;
-    s->options.n_tags = from->n_tags;
-    return true;
-}
-
-static bool copy_metadata(tkx_service *s, const tkx_service_options *from)
-{
-    tkx_pair *pairs = keep_block(s, from->n_user_metadata, sizeof *pairs);
-
-    if (!pairs)
-        return false;
-    for (size_t i = 0; i < from->n_user_metadata; i++) {
-        pairs[i].key = keep(s, from->user_metadata[i].key);
-        pairs[i].value = keep(s, from->user_metadata[i].value);
-        if (!pairs[i].key || !pairs[i].value)
-            return false;
-    }
-    s->options.user_metadata = pairs;
-    return true;
-}
-
-static bool copy_text(tkx_service *s, const char **to, const char *from)
-{
-    *to = keep(s, from);
-    return *to || !from;
-}
-
-static bool copy_options(tkx_service *s, const tkx_service_options *from)
-{
-    const char *project =
-        from->project_id ? from->project_id : from_environment("TINKER_PROJECT_ID");
-
-    s->options = *from;
-    return copy_tags(s, from) && copy_metadata(s, from) &&
-           copy_text(s, &s->options.project_id, project) &&
-           copy_text(s, &s->options.display_name, from->display_name) &&
-           copy_text(s, &s->options.sdk_version, from->sdk_version);
-}
-
 static void on_billing(void *arg, bool is_paused, int64_t since_ms)
 {
     tkx_service *s = arg;
@@ -357,66 +271,18 @@ static void on_trouble(void *arg, const tkx_error *error)
     tkx__context_note_trouble(((tkx_service *)arg)->context, error);
 }
 
-/* Passes of a proxy that guards some services. */
-static const struct {
-    const char *variable;
-    const char *header;
-} proxy_passes[] = {
-    {"CLOUDFLARE_ACCESS_CLIENT_ID", "CF-Access-Client-Id"},
-    {"CLOUDFLARE_ACCESS_CLIENT_SECRET", "CF-Access-Client-Secret"},
-};
-
-/* Each goes out when its variable is set and the caller gave no such header. */
-static bool add_passes(tkx_service *s, tkx__header *headers, size_t *n)
-{
-    size_t n_given = *n;
-
-    for (size_t k = 0; k < sizeof proxy_passes / sizeof *proxy_passes; k++) {
-        const char *value = from_environment(proxy_passes[k].variable);
-        bool is_given = false;
-
-        for (size_t i = 0; i < n_given; i++)
-            is_given |= tkx__equals_nocase(headers[i].name, proxy_passes[k].header);
-        if (!value || is_given || strpbrk(value, "\r\n"))
-            continue;
-        headers[*n].name = proxy_passes[k].header;
-        headers[*n].value = keep(s, value);
-        if (!headers[(*n)++].value)
-            return false;
-    }
-    return true;
-}
-
-/* "Name: value" lines of the context as pairs; the lines are cut in the copies. */
-static tkx__header *split_headers(tkx_service *s, const tkx_context_options *o, size_t *n)
-{
-    const size_t n_passes = sizeof proxy_passes / sizeof *proxy_passes;
-    tkx__header *headers = keep_block(s, o->n_extra_headers + n_passes, sizeof *headers);
-
-    for (size_t i = 0; headers && i < o->n_extra_headers; i++) {
-        char *line = (char *)(uintptr_t)keep(s, o->extra_headers[i]);
-        char *colon = line ? strchr(line, ':') : NULL;
-        if (!colon)
-            return NULL;
-        *colon = '\0';
-        headers[i].name = line;
-        headers[i].value = colon + 1 + strspn(colon + 1, " \t");
-    }
-    *n = o->n_extra_headers;
-    return headers && add_passes(s, headers, n) ? headers : NULL;
-}
-
 static tkx_status make_site(tkx_service *s, tkx_error **err)
 {
     const tkx_context_options *context = tkx__context_options(s->context);
     size_t n_headers = 0;
-    const tkx__header *headers = split_headers(s, context, &n_headers);
+    const tkx__header *headers = tkx__service_headers(s, context, &n_headers);
     const tkx__site_options options = {
         .io = *s->io,
         .log = tkx__context_log(s->context),
         .base_url = context->base_url,
         .sdk_version = s->options.sdk_version,
         .user_agent = context->user_agent,
+        .api_prefix = s->options.api_prefix,
         .headers = headers,
         .n_headers = n_headers,
         .on_trouble = on_trouble,
@@ -435,9 +301,28 @@ static tkx_status make_site(tkx_service *s, tkx_error **err)
     tkx_status st = tkx__site_new(&options, &s->site, err);
     if (st != TKX_OK)
         return st;
+    if (tkx__service_wants_telemetry(&s->options)) {
+        s->telemetry = tkx__telemetry_new(s->site, s->options.is_sessionless);
+        if (!s->telemetry)
+            return tkx__fail_memory(err);
+    }
     s->site->billing.changed = on_billing;
     s->site->billing.arg = s;
     return tkx__auth_new(s->site, &auth, &s->loop.auth, err);
+}
+
+static tkx_status check_options(const tkx_service_options *o, tkx_error **err)
+{
+    for (size_t i = 0; i < o->n_extra_headers; i++)
+        if (!o->extra_headers || !tkx__context_is_header(o->extra_headers[i]))
+            return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                             "extra_headers[%zu] is not of the form 'Name: value'", i);
+    for (const char *c = o->api_prefix ? o->api_prefix : ""; *c; c++)
+        if ((unsigned char)*c <= ' ' || *c == 0x7f || *c == '?' || *c == '#')
+            return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                             "api_prefix '%s' cannot be part of a URL's path",
+                             o->api_prefix);
+    return TKX_OK;
 }
 
 tkx_status tkx_service_new(tkx_context *context, const tkx_service_options *options,
@@ -448,6 +333,9 @@ tkx_status tkx_service_new(tkx_context *context, const tkx_service_options *opti
                                          "tkx_service_options", err);
     if (st != TKX_OK)
         return st;
+    st = check_options(&defaults, err);
+    if (st != TKX_OK)
+        return st;
     tkx_service *s = tkx__calloc(1, sizeof *s);
     if (!s)
         return tkx__fail_memory(err);
@@ -456,7 +344,8 @@ tkx_status tkx_service_new(tkx_context *context, const tkx_service_options *opti
     s->context = context;
     s->io = tkx__context_io(context);
     s->loop.waiters_tail = &s->loop.waiters;
-    st = copy_options(s, &defaults) ? make_site(s, err) : tkx__fail_memory(err);
+    st = tkx__service_copy_options(s, &defaults) ? make_site(s, err)
+                                                 : tkx__fail_memory(err);
     if (st != TKX_OK) {
         free_service(s);
         return st;

@@ -37,14 +37,17 @@ struct tkx_service {
     char **texts; /* copies of the options' strings */
     size_t n_texts;
     _Atomic(const char *) session_id;
-    atomic_llong last_beat_ms; /* -1: none */
+    struct tkx__telemetry *telemetry; /* NULL: off */
+    atomic_llong last_beat_ms;        /* -1: none */
     struct {
         tkx__auth *auth;
         tkx__session *session;
         bool is_starting;
         bool has_closer;
-        bool is_stopped; /* the context has closed */
-        bool is_finishing;
+        bool is_stopped;   /* the context has closed */
+        bool is_finishing; /* nobody holds it any more; last words are being said */
+        int n_last_words;  /* under way: finish, telemetry */
+        void (*said)(tkx_service *service);
         tkx__ready_wait *waiters;
         tkx__ready_wait **waiters_tail;
         struct tkx__dispatch *dispatch; /* limits that all sampling clients share */
@@ -66,6 +69,19 @@ tkx_status tkx__service_post(tkx_service *service, tkx__task_fn *fn, void *arg,
 
 /* Free something that lives on the loop thread, from any thread. */
 void tkx__service_dispose(tkx_service *service, tkx__task_fn *fn, void *arg);
+
+/* Copy options and fill them up from the environment.  False: out of memory. */
+bool tkx__service_copy_options(tkx_service *service, const tkx_service_options *from);
+/* Headers of every request: the context's, the client's, passes of a proxy.  NULL: out of
+   memory, or one that is none. */
+tkx__header *tkx__service_headers(tkx_service *service,
+                                  const tkx_context_options *context, size_t *n);
+/* Whether telemetry is wanted. */
+bool tkx__service_wants_telemetry(const tkx_service_options *options);
+
+/* An operation has failed: telemetry, if it is on. */
+void tkx__service_note_failure(tkx_service *service, const char *what,
+                               const tkx_error *error);
 
 /* Futures without a result: start, cancel. */
 extern const tkx__result_type tkx__result_nothing;

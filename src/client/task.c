@@ -26,7 +26,17 @@ static tkx_queue_state queue_state_of(const char *text)
     return TKX_QUEUE_STATE_UNKNOWN;
 }
 
-void tkx__note_event(tkx_future *f, const tkx__poll_event *e)
+static void note_queue(tkx_service *service, tkx_future *f, const tkx__poll_event *e)
+{
+    tkx_queue_state state = queue_state_of(e->queue_state);
+    const tkx_service_options *o = &service->options;
+
+    tkx__future_note_queue(f, state, e->reason);
+    if (o->on_queue && state != TKX_QUEUE_STATE_UNKNOWN)
+        o->on_queue(f, state, e->reason, o->user_data);
+}
+
+void tkx__note_event(tkx_service *service, tkx_future *f, const tkx__poll_event *e)
 {
     switch (e->kind) {
     case TKX__POLL_ROUND:
@@ -37,7 +47,7 @@ void tkx__note_event(tkx_future *f, const tkx__poll_event *e)
         tkx__future_note_received(f, e->bytes);
         break;
     case TKX__POLL_QUEUE:
-        tkx__future_note_queue(f, queue_state_of(e->queue_state), e->reason);
+        note_queue(service, f, e);
         break;
     case TKX__POLL_BACKOFF:
         tkx__future_note_state(f, TKX_FUTURE_BACKING_OFF, e->http_status);
@@ -62,7 +72,9 @@ void tkx__task_on_sending(void *arg, size_t bytes)
 
 void tkx__task_on_event(void *arg, const tkx__poll_event *event)
 {
-    tkx__note_event(((tkx__task *)arg)->future, event);
+    tkx__task *task = arg;
+
+    tkx__note_event(task->service, task->future, event);
 }
 
 /* --- life ----------------------------------------------------------------------------
@@ -139,6 +151,7 @@ void tkx__task_succeed(tkx__task *task, void *result)
 
 void tkx__task_fail(tkx__task *task, tkx_error *error)
 {
+    tkx__service_note_failure(task->service, task->kind->result->name, error);
     tkx__future_fail(task->future, &error);
     free_task(task);
 }

@@ -63,6 +63,7 @@ void tkx__task_fail(tkx__task *task, tkx_error *error);
 void tkx__task_on_sending(void *task, size_t bytes);
 void tkx__task_on_event(void *task, const tkx__poll_event *event);
 /* The same for a bare future. */
-void tkx__note_event(tkx_future *future, const tkx__poll_event *event);
+void tkx__note_event(tkx_service *service, tkx_future *future,
+                     const tkx__poll_event *event);
 
 #endif

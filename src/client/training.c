@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "client/record.h"
 #include "types/model.h"
 
 /* --- life ----------------------------------------------------------------------------
@@ -63,16 +64,7 @@ tkx_training *tkx__training_new(tkx_service *service, const char *model_id,
     return t;
 }
 
-tkx_status tkx_future_take_training(tkx_future *future, tkx_training **out,
-                                    tkx_error **err)
-{
-    void *result;
-    tkx_status st = tkx__future_take(future, &tkx__result_training, &result, err);
-
-    if (st == TKX_OK)
-        *out = result;
-    return st;
-}
+TKX__RECORD_TAKE(tkx_future_take_training, training, tkx__result_training);
 
 const char *tkx_training_model_id(const tkx_training *training)
 {

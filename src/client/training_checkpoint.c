@@ -15,24 +15,13 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/options.h"
+#include "client/record.h"
 #include "client/training_create.h"
 #include "types/weights.h"
 
 #define MAX_BODY ((size_t)1 << 20)
 
-static void *decode_load(const tkx__payload *payload, void *arg, tkx_error **err)
-{
-    tkx_load_weights_result *result = NULL;
-
-    (void)arg;
-    tkx__load_weights_result_decode_json(payload->bytes, payload->size, &result, err);
-    return result;
-}
-
-static void free_load(void *result)
-{
-    tkx_load_weights_result_free(result);
-}
+TKX__RECORD_CODEC(load_weights_result);
 
 /* Send c->load, in turn where there are turns. */
 static tkx_status send_load(tkx__creation *c, tkx__operation_fn *fn, tkx__turns *turns,
@@ -45,8 +34,8 @@ static tkx_status send_load(tkx__creation *c, tkx__operation_fn *fn, tkx__turns 
         .lane = TKX__LANE_TRAIN,
         .n_parts = 1,
         .encode = tkx__creation_encode,
-        .decode = decode_load,
-        .free_result = free_load,
+        .decode = decode_load_weights_result,
+        .free_result = free_load_weights_result,
         .on_sending = tkx__task_on_sending,
         .on_event = tkx__task_on_event,
     };
@@ -108,23 +97,12 @@ static void load_into(tkx__creation *c, tkx_training *training)
     c->load.model_seq_id = -1;
     c->load.base_model = NULL;
     c->load.user_metadata = (tkx_pair_list){NULL, 0};
+    c->load.optimizer_config = (tkx_optimizer_config){0};
     if (send_load(c, on_loaded, &training->turns, &error) != TKX_OK)
         tkx__task_fail(&c->task, error);
 }
 
-static void *decode_weights_info(const tkx__payload *payload, void *arg, tkx_error **err)
-{
-    tkx_weights_info *result = NULL;
-
-    (void)arg;
-    tkx__weights_info_decode_json(payload->bytes, payload->size, &result, err);
-    return result;
-}
-
-static void free_weights_info(void *result)
-{
-    tkx_weights_info_free(result);
-}
+TKX__RECORD_CODEC(weights_info);
 
 /* A flag that is not said counts as true. */
 static void fill_request(tkx__creation *c, const tkx_weights_info *info, bool *failed)
@@ -262,6 +240,10 @@ tkx_status tkx_service_create_from_checkpoint(tkx_service *service,
     if (!o.path || !*o.path)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "create_from_checkpoint needs the path of a checkpoint");
+    if (o.optimizer && o.with_optimizer)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "create_from_checkpoint: a restored optimizer cannot be of "
+                         "another family; leave out with_optimizer or optimizer");
     st = tkx__task_new(service, &kind, sizeof(tkx__creation), &task, out, err);
     if (st != TKX_OK)
         return st;
@@ -277,7 +259,13 @@ tkx_status tkx_service_create_from_checkpoint(tkx_service *service,
     c->load.weights_access_token = tkx__creation_keep(c, o.weights_access_token, &failed);
     c->load.user_metadata =
         tkx__creation_keep_pairs(c, o.user_metadata, o.n_user_metadata, &failed);
+    c->load.optimizer_config.type = tkx__creation_keep(c, o.optimizer, &failed);
+    c->load.optimizer_config.fields =
+        tkx__creation_keep_members(c, o.optimizer_fields, o.n_optimizer_fields, &failed);
+    c->load.extra_json =
+        tkx__creation_keep_members(c, o.extra_json.items, o.extra_json.count, &failed);
     c->request.base_model = c->load.base_model;
+    c->request.optimizer_config = c->load.optimizer_config;
     c->request.user_metadata = c->load.user_metadata;
     if (!failed)
         return tkx__task_launch(task, out, err);

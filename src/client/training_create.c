@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/options.h"
+#include "client/record.h"
 #include "types/model.h"
 
 #define MAX_BODY ((size_t)16 << 20)
@@ -20,21 +21,9 @@
 /* --- get_info ------------------------------------------------------------------------
  */
 
-static void *decode_info(const tkx__payload *payload, void *arg, tkx_error **err)
-{
-    tkx_model_info *info = NULL;
+TKX__RECORD_CODEC(model_info);
 
-    (void)arg;
-    tkx__model_info_decode_json(payload->bytes, payload->size, &info, err);
-    return info;
-}
-
-static void free_info(void *result)
-{
-    tkx_model_info_free(result);
-}
-
-static const tkx__result_type info_type = {"model info", free_info};
+static const tkx__result_type info_type = {"model info", free_model_info};
 
 tkx_status tkx__get_info(tkx__task *task, const char *model_id, const char *sdk_method,
                          tkx__answer_fn *fn, tkx_error **err)
@@ -56,8 +45,8 @@ tkx_status tkx__get_info(tkx__task *task, const char *model_id, const char *sdk_
                  .max_retries = TKX__INNER_RETRIES,
                  .is_outer = true},
         .body = &body,
-        .decode = decode_info,
-        .free_result = free_info,
+        .decode = decode_model_info,
+        .free_result = free_model_info,
     };
     return tkx__exchange_start(task->service->site, &spec, fn, task, &task->exchange,
                                err);
@@ -131,19 +120,7 @@ tkx_status tkx__creation_encode(void *arg, size_t i, int64_t seq_id,
 /* --- create_lora ---------------------------------------------------------------------
  */
 
-static void *decode_created(const tkx__payload *payload, void *arg, tkx_error **err)
-{
-    tkx_create_model_result *result = NULL;
-
-    (void)arg;
-    tkx__create_model_result_decode_json(payload->bytes, payload->size, &result, err);
-    return result;
-}
-
-static void free_created(void *result)
-{
-    tkx_create_model_result_free(result);
-}
+TKX__RECORD_CODEC(create_model_result);
 
 static void on_created(void *arg, void **results, size_t n, tkx_error *error)
 {
@@ -170,8 +147,8 @@ tkx_status tkx__create_model(tkx__creation *c, tkx_error **err)
         .n_parts = 1,
         .has_one_layer = true,
         .encode = tkx__creation_encode,
-        .decode = decode_created,
-        .free_result = free_created,
+        .decode = decode_create_model_result,
+        .free_result = free_create_model_result,
         .on_sending = tkx__task_on_sending,
         .on_event = tkx__task_on_event,
     };
@@ -226,8 +203,9 @@ tkx_pair_list tkx__creation_keep_pairs(tkx__creation *c, const tkx_pair *pairs, 
     return (tkx_pair_list){copy, copy ? n : 0};
 }
 
-static tkx_json_member_list keep_members(tkx__creation *c, const tkx_json_member *members,
-                                         size_t n, bool *failed)
+tkx_json_member_list tkx__creation_keep_members(tkx__creation *c,
+                                                const tkx_json_member *members, size_t n,
+                                                bool *failed)
 {
     tkx_json_member *copy = n ? tkx__arena_alloc(&c->arena, n, sizeof *copy) : NULL;
 
@@ -268,7 +246,9 @@ tkx_status tkx_service_create_lora(tkx_service *service, const tkx_lora_options 
         tkx__creation_keep_pairs(c, o.user_metadata, o.n_user_metadata, &failed);
     c->request.optimizer_config.type = tkx__creation_keep(c, o.optimizer, &failed);
     c->request.optimizer_config.fields =
-        keep_members(c, o.optimizer_fields, o.n_optimizer_fields, &failed);
+        tkx__creation_keep_members(c, o.optimizer_fields, o.n_optimizer_fields, &failed);
+    c->request.extra_json =
+        tkx__creation_keep_members(c, o.extra_json.items, o.extra_json.count, &failed);
     if (!failed)
         return tkx__task_launch(task, out, err);
     tkx__task_drop(task, out);
@@ -321,13 +301,4 @@ tkx_status tkx_training_get_info(tkx_training *training, tkx_future **out,
     return tkx__task_launch(task, out, err);
 }
 
-tkx_status tkx_future_take_model_info(tkx_future *future, tkx_model_info **out,
-                                      tkx_error **err)
-{
-    void *result;
-    tkx_status st = tkx__future_take(future, &info_type, &result, err);
-
-    if (st == TKX_OK)
-        *out = result;
-    return st;
-}
+TKX__RECORD_TAKE(tkx_future_take_model_info, model_info, info_type);

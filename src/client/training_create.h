@@ -25,6 +25,9 @@ typedef struct tkx__creation {
 const char *tkx__creation_keep(tkx__creation *creation, const char *text, bool *failed);
 tkx_pair_list tkx__creation_keep_pairs(tkx__creation *creation, const tkx_pair *pairs,
                                        size_t n, bool *failed);
+tkx_json_member_list tkx__creation_keep_members(tkx__creation *creation,
+                                                const tkx_json_member *members, size_t n,
+                                                bool *failed);
 void tkx__creation_clear(tkx__task *task);
 tkx_status tkx__creation_encode(void *arg, size_t i, int64_t seq_id,
                                 tkx__encoding encoding, tkx__encoded *out,

@@ -6,25 +6,14 @@
  * so a resend uses the same one.
  */
 #include "base/error.h"
+#include "client/record.h"
 #include "client/sampling.h"
 #include "client/training.h"
 #include "types/weights.h"
 
 #define MAX_BODY ((size_t)1 << 20)
 
-static void *decode(const tkx__payload *payload, void *arg, tkx_error **err)
-{
-    tkx_save_weights_result *result = NULL;
-
-    (void)arg;
-    tkx__save_weights_result_decode_json(payload->bytes, payload->size, &result, err);
-    return result;
-}
-
-static void free_save(void *result)
-{
-    tkx_save_weights_result_free(result);
-}
+TKX__RECORD_CODEC(save_weights_result);
 
 static const char *base_model_of(const tkx__step *step)
 {
@@ -39,8 +28,8 @@ static void *make_sampling(tkx__step *step, void *result, tkx_error **err)
     tkx_sampling *sampling = NULL;
 
     if (save->sampling_session_id) {
-        sampling =
-            tkx__sampling_new(step->task.service, save->sampling_session_id, NULL, false);
+        sampling = tkx__sampling_new(step->task.service, save->sampling_session_id, NULL,
+                                     false, 0);
         if (!sampling || !tkx__sampling_set_base_model(sampling, base_model_of(step))) {
             tkx_sampling_free(sampling);
             sampling = NULL;
@@ -68,8 +57,8 @@ tkx_status tkx_training_save_weights_and_get_sampling_client(tkx_training *t,
         .sdk_method = "TrainingClient.save_weights_and_get_sampling_client",
         .is_save = true,
         .kind = &kind,
-        .decode = decode,
-        .free_result = free_save,
+        .decode = decode_save_weights_result,
+        .free_result = free_save_weights_result,
         .finish = make_sampling,
     };
     const tkx_save_weights_for_sampler_request request = {

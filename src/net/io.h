@@ -132,6 +132,9 @@ typedef struct tkx__io {
     void *ctx;
 } tkx__io;
 
+/* libcurl's version, such as "7.88.1".  Static; any thread. */
+const char *tkx__net_curl_version(void);
+
 /* First header of that (lower-case) name, or NULL. */
 const char *tkx__reply_header(const tkx__reply *reply, const char *name);
 

@@ -227,9 +227,10 @@ START_TEST(a_failed_refresh_keeps_the_last_values)
 }
 END_TEST
 
-static void on_finished(void *arg)
+static void on_finished(void *arg, const tkx_error *error)
 {
     (void)arg;
+    ck_assert_ptr_null(error);
     n_finished++;
 }
 

@@ -19,6 +19,9 @@ static const canned answers[] = {
     {"get_info", "{\"model_id\":\"M\",\"model_data\":{\"model_name\":\"acme/tiny\"},"
                  "\"lora_rank\":8}"},
     {"weights_info", "{\"base_model\":\"acme/tiny\",\"is_lora\":true,\"lora_rank\":8}"},
+    {"join_sampling_session", "{\"client_counter\":3}"},
+    {"samplers/", "{\"sampler_id\":\"S:sample:0\",\"base_model\":\"acme/tiny\"}"},
+    {"telemetry", "{\"status\":\"accepted\"}"},
     {"/finish", "{}"},
     {"cancel_future", "{}"},
     {"get_server_capabilities",
@@ -34,7 +37,10 @@ static const canned results[] = {
     {"optim_step", "{\"metrics\":{\"grad_norm\":2.0}}"},
     {"save_weights_for_sampler",
      "{\"path\":null,\"sampling_session_id\":\"S:sample:7\"}"},
+    {"save_weights_external",
+     "{\"path\":\"tinker://M/external_weights/x\",\"size_bytes\":9}"},
     {"save_weights", "{\"path\":\"tinker://M/weights/x\",\"type\":\"save_weights\"}"},
+    {"unload_model", "{\"model_id\":\"M\"}"},
     {"load_weights", "{\"path\":\"tinker://M/weights/x\",\"type\":\"load_weights\"}"},
     {"asample",
      "{\"type\":\"sample\",\"sequences\":[{\"stop_reason\":\"stop\",\"tokens\":"
@@ -50,6 +56,11 @@ static void answer_result(scripted *s, size_t i)
 {
     const char *body = fake_io_sent(s->io, i)->body;
 
+    if (s->queue && s->n_waited < s->n_promises) {
+        s->n_waited++;
+        fake_io_answer(s->io, i, 408, NULL, s->queue);
+        return;
+    }
     for (size_t k = 0; k < sizeof results / sizeof *results; k++)
         if (strstr(body, results[k].route)) {
             fake_io_answer(s->io, i, 200, NULL, results[k].body);
@@ -126,7 +137,7 @@ void scripted_begin(scripted *s)
         s->tune(&options);
     ck_assert_int_eq(
         tkx__context_new_on(&options, fake_io_table(s->io), &s->context, NULL), TKX_OK);
-    ck_assert_int_eq(tkx_service_new(s->context, NULL, &s->service, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_service_new(s->context, s->options, &s->service, NULL), TKX_OK);
 }
 
 void scripted_end(scripted *s)

@@ -26,7 +26,10 @@ typedef struct scripted {
     /* Before all else: true when it has dealt with request i.  NULL: none. */
     bool (*serve)(fake_io *io, size_t i, const char *route);
     void (*tune)(tkx_context_options *options); /* NULL: as they are */
+    const tkx_service_options *options;         /* of the service; NULL: defaults */
+    const char *queue; /* the first poll of each promise gets this; NULL: the result */
     int n_promises;
+    int n_waited; /* promises that got it */
 } scripted;
 
 /* Before: set config, dynamic and the like.  After: the service exists, unstarted. */
