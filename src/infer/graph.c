@@ -244,11 +244,14 @@ tkx_status tkx__graph_step(tkx__graph *g, const tkx__step_part *parts, size_t n_
         st = set_tokens(g, parts, n_parts, err);
     if (st != TKX_OK)
         return st;
+    if (g->n_steps == 1 && !g->is_packed) /* the first token is out */
+        tkx__graph_pack(g);
     tkx__graph_rows(g, g->n_tokens, start_row);
     for (g->layer = 0; g->layer < g->config->n_layers; g->layer++) {
         ops->mixer(g->config, g->layer)(g);
         ops->mlp(g->config, g->layer)(g);
     }
     run_head(g, fn, ctx);
+    g->n_steps = 1;
     return TKX_OK;
 }

@@ -8,7 +8,8 @@
  * for.  What a token gets does not depend on what else is in the step, nor on how its
  * prompt was cut.
  *
- * Thread: one at a time (the compute thread).  No step allocates.
+ * Thread: one at a time (the compute thread).  No step allocates but the second, which
+ * brings quantised weights into kernel order (graph_pack.c).
  */
 #ifndef TKX_INFER_GRAPH_H
 #define TKX_INFER_GRAPH_H
@@ -34,6 +35,7 @@ typedef struct tkx__graph_options {
     size_t max_tokens; /* of a step, all parts together; 0: 512 */
     size_t max_parts;  /* of a step; 0: max_tokens */
     size_t max_logits; /* rows of logits held at once; 0: 32 */
+    bool keep_order;   /* never bring weights into kernel order (same results, slower) */
 } tkx__graph_options;
 
 /* Consecutive new tokens of one sequence. */

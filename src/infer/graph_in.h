@@ -56,6 +56,11 @@ struct tkx__graph {
     size_t layer; /* that runs now */
     float attn_scale;
 
+    /* weights in kernel order */
+    size_t n_steps; /* finished; counted up to 1 */
+    bool is_packed;
+    void **packed; /* [2 n_layers + 1] what to free */
+
     /* scratch, all float32 unless said */
     float *x;               /* [T, hidden] the residual stream */
     float *y;               /* [T, hidden] its norm */
@@ -96,6 +101,10 @@ void tkx__graph_rows(tkx__graph *graph, size_t n, tkx__row_fn *fn);
  */
 void tkx__graph_adapt(tkx__graph *graph, tkx__product *p, tkx__lora_use **loras,
                       tkx__layer_matrix matrix);
+
+/* Bring all weights that gain by it into kernel order; short of memory, as many as fit. */
+void tkx__graph_pack(tkx__graph *graph);
+void tkx__graph_unpack(tkx__graph *graph); /* frees them; the graph is not used after */
 
 /* The two halves of a layer: they read and add to graph->x. */
 typedef void tkx__block_fn(tkx__graph *graph);

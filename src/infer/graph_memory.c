@@ -162,7 +162,8 @@ static tkx_status set_matrices(tkx__graph *g, taker *t, tkx_error **err)
     g->embedding = as_matrix(&g->weights->embedding);
     g->head = as_matrix(&g->weights->head);
     g->layers = take(t, c->n_layers, sizeof *g->layers);
-    if (!g->layers)
+    g->packed = take(t, 2 * c->n_layers + 1, sizeof *g->packed);
+    if (!g->layers || !g->packed)
         return tkx__fail_memory(err);
     for (size_t i = 0; i < c->n_layers; i++) {
         const tkx__layer_weights *w = &g->weights->layers[i];
@@ -223,6 +224,7 @@ void tkx__graph_free(tkx__graph *graph)
     if (!graph)
         return;
     tkx__work_free(graph->work);
+    tkx__graph_unpack(graph);
     for (size_t i = 0; i < graph->n_memory; i++)
         tkx__free(graph->memory[i]);
     tkx__free(graph);

@@ -426,6 +426,11 @@ tkx_status tkx__gguf_open(const char *path, tkx__gguf **out, tkx_error **err)
     return st;
 }
 
+void tkx__gguf_forget(const tkx__gguf *gguf, const void *bytes, size_t size)
+{
+    tkx__mapped_forget(&gguf->mapped, bytes, size);
+}
+
 void tkx__gguf_free(tkx__gguf *gguf)
 {
     if (!gguf)

@@ -47,6 +47,21 @@ tkx_status tkx__mapped_open(tkx__mapped *mapped, const char *path, tkx_error **e
     return st;
 }
 
+void tkx__mapped_forget(const tkx__mapped *mapped, const void *bytes, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = (uintptr_t)bytes;
+    uintptr_t end = start + size;
+
+    if (!mapped->data || start < (uintptr_t)mapped->data ||
+        end > (uintptr_t)mapped->data + mapped->size)
+        return;
+    start = (start + page - 1) / page * page;
+    end = end / page * page;
+    if (start < end) /* advice: no harm when it is not taken */
+        (void)madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
 void tkx__mapped_close(tkx__mapped *mapped)
 {
     if (mapped->data)

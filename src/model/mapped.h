@@ -19,6 +19,9 @@ typedef struct tkx__mapped {
 
 /* IO or NOT_FOUND; a folder, pipe or device is refused. */
 tkx_status tkx__mapped_open(tkx__mapped *mapped, const char *path, tkx_error **err);
+/* These bytes were copied elsewhere: whole pages of them leave this process's memory
+   until somebody reads them again.  Bytes outside the mapping are left alone. */
+void tkx__mapped_forget(const tkx__mapped *mapped, const void *bytes, size_t size);
 void tkx__mapped_close(tkx__mapped *mapped);
 
 #endif

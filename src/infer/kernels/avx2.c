@@ -2,7 +2,7 @@
 /*
  * avx2.c - AVX2 with FMA and F16C: activations, attention, rows, and the table.
  */
-#include "infer/kernels/avx2.h"
+#include "infer/kernels/avx2_strip.h"
 
 #include <cpuid.h>
 #include <string.h>
@@ -115,7 +115,7 @@ static void tile_q(const tkx__tile *t)
     size_t most =
         tkx__wtype_block_cols(t->type) == 32 ? DIRECT_TOKENS_32 : DIRECT_TOKENS_256;
 
-    if (t->n_tok <= most && tkx__avx2_direct_q(t))
+    if (!t->is_packed && t->n_tok <= most && tkx__avx2_direct_q(t))
         return;
     tkx__avx2_panel_q(t);
 }
@@ -388,6 +388,7 @@ const tkx__kernels tkx__kernels_avx2 = {
     .is_verified = true,
     .is_supported = tkx__avx2_is_supported,
     .quantize = tkx__avx2_quantize,
+    .pack = tkx__avx2_pack,
     .tile_q = tile_q,
     .tile_f = tkx__avx2_tile_f,
     .decode = tkx__avx2_decode,

@@ -11,18 +11,13 @@
  */
 #include <string.h>
 
-#include "infer/kernels/avx2_panel.h"
+#include "infer/kernels/avx2_strip.h"
 
 #define ROWS TKX__PANEL_ROWS
 
 typedef tkx__panel_group group;
 
 /* ---- multiplying ---- */
-
-TKX__INLINE __m256i broadcast4(const void *p)
-{
-    return _mm256_set1_epi32(load_i32(p));
-}
 
 /* One block of 32: integers of 2 x 8 rows for each token. */
 TKX__INLINE void dot32(const panel32 *p, const group *g, size_t b, int n_tok, int steps,
@@ -325,28 +320,76 @@ static void make_group(const tkx__tile *t, float *out, size_t tok, size_t n_tok,
     }
 }
 
+/* ---- the tile ---- */
+
+/* Where the two strips of rows r0 .. r0 + 15 begin, columns from block `block` on. */
+typedef struct strips16 {
+    const uint8_t *at[2];
+} strips16;
+
+/*
+ * As stored, or brought into that order in room (16 rows of n_blocks blocks).  Short of
+ * rows, the last one stands in again.
+ */
+static strips16 find_strips(const tkx__tile *t, size_t r0, size_t first, size_t n_blocks,
+                            uint8_t *room)
+{
+    size_t size = tkx__wtype_block_size(t->type);
+    strips16 s;
+
+    for (size_t half = 0; half < 2; half++) {
+        const uint8_t *rows[TKX__STRIP_ROWS];
+        size_t row = r0 + half * TKX__STRIP_ROWS;
+
+        if (t->is_packed) {
+            if (row >= t->n_rows)
+                row = r0;
+            s.at[half] = t->w + row * t->row_size + first * size * TKX__STRIP_ROWS;
+            continue;
+        }
+        for (size_t r = 0; r < TKX__STRIP_ROWS; r++)
+            rows[r] = t->w +
+                      (row + r < t->n_rows ? row + r : t->n_rows - 1) * t->row_size +
+                      first * size;
+        s.at[half] = room + half * TKX__STRIP_ROWS * n_blocks * size;
+        tkx__avx2_pack(t->type, rows, n_blocks,
+                       room + half * TKX__STRIP_ROWS * n_blocks * size);
+    }
+    return s;
+}
+
+/* Columns of a chunk: a panel of about 20 KiB. */
+static size_t chunk_of(tkx__wtype type)
+{
+    return type == TKX__W_Q8_0 ? 512 : 1024;
+}
+
+static void put_sums(const tkx__tile *t, size_t r0, const float *out)
+{
+    size_t n_rows = t->n_rows - r0 < ROWS ? t->n_rows - r0 : ROWS;
+
+    for (size_t tok = 0; tok < t->n_tok; tok++)
+        memcpy(t->out + tok * t->out_stride + r0, out + tok * ROWS, n_rows * sizeof *out);
+}
+
+/* Many tokens: the strips are unpacked to a panel once for all. */
 void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once)
 {
     tkx__unpack_fn *unpack = tkx__avx2_unpacker(t->type);
     size_t block = tkx__wtype_block_cols(t->type);
-    size_t block_size = tkx__wtype_block_size(t->type);
-    size_t chunk = t->type == TKX__W_Q8_0 ? 512 : 1024; /* columns of about 20 KiB */
-    float *out = t->scratch;                            /* [n_tok][16] */
-    void *panel = out + TKX__TILE_TOKENS * ROWS;
+    size_t chunk = chunk_of(t->type);
+    float *out = t->scratch; /* [n_tok][16] */
+    uint8_t *room = (uint8_t *)(out + TKX__TILE_TOKENS * ROWS);
+    void *panel = room + TKX__STRIP_ROOM;
     group g;
 
     for (size_t r0 = 0; r0 < t->n_rows; r0 += ROWS) {
-        size_t n_rows = t->n_rows - r0 < ROWS ? t->n_rows - r0 : ROWS;
-
         memset(out, 0, t->n_tok * ROWS * sizeof *out);
         for (size_t c = 0; c < t->n_cols; c += chunk) {
             size_t cols = t->n_cols - c < chunk ? t->n_cols - c : chunk;
-            const uint8_t *rows[ROWS];
+            strips16 s = find_strips(t, r0, c / block, cols / block, room);
 
-            for (size_t r = 0; r < ROWS; r++) /* short of rows: the last one again */
-                rows[r] = t->w + (r0 + (r < n_rows ? r : n_rows - 1)) * t->row_size +
-                          c / block * block_size;
-            unpack(rows, cols / block, panel);
+            unpack(s.at, cols / block, panel);
             for (size_t tok = 0; tok < t->n_tok; tok += at_once) {
                 size_t n = t->n_tok - tok < at_once ? t->n_tok - tok : at_once;
 
@@ -354,13 +397,46 @@ void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once)
                 micro(panel, cols / block, &g, n);
             }
         }
-        for (size_t tok = 0; tok < t->n_tok; tok++)
-            memcpy(t->out + tok * t->out_stride + r0, out + tok * ROWS,
-                   n_rows * sizeof *out);
+        put_sums(t, r0, out);
     }
 }
 
+/* Few tokens: straight from the strips. */
+static void strip_tile(const tkx__tile *t)
+{
+    size_t block = tkx__wtype_block_cols(t->type);
+    tkx__strip_fn *fn =
+        block == 32 ? tkx__avx2_strip32(t->type) : tkx__avx2_strip256(t->type);
+    size_t chunk = t->is_packed ? t->n_cols : chunk_of(t->type);
+    float *out = t->scratch; /* [n_tok][16] */
+    uint8_t *room = (uint8_t *)(out + TKX__TILE_TOKENS * ROWS);
+    group g;
+
+    for (size_t r0 = 0; r0 < t->n_rows; r0 += ROWS) {
+        memset(out, 0, t->n_tok * ROWS * sizeof *out);
+        for (size_t c = 0; c < t->n_cols; c += chunk) {
+            size_t cols = t->n_cols - c < chunk ? t->n_cols - c : chunk;
+            strips16 s = find_strips(t, r0, c / block, cols / block, room);
+
+            for (size_t tok = 0; tok < t->n_tok; tok += TKX__STRIP_TOKENS) {
+                size_t n = t->n_tok - tok < TKX__STRIP_TOKENS ? t->n_tok - tok
+                                                              : TKX__STRIP_TOKENS;
+
+                make_group(t, out, tok, n, c, block, &g);
+                fn(s.at, cols / block, &g, n);
+            }
+        }
+        put_sums(t, r0, out);
+    }
+}
+
+/* From this many tokens on, unpacking once pays. */
+#define PANEL_TOKENS 12
+
 void tkx__avx2_panel_q(const tkx__tile *t)
 {
-    tkx__panel_tile(t, find_micro(t->type), 4);
+    if (t->n_tok < PANEL_TOKENS)
+        strip_tile(t);
+    else
+        tkx__panel_tile(t, find_micro(t->type), 4);
 }

@@ -34,10 +34,6 @@ typedef struct panel256 {
     float m[2][8];
 } panel256;
 
-/* Columns of n_blocks blocks; out is aligned to 32. */
-typedef void tkx__unpack_fn(const uint8_t *const rows[TKX__PANEL_ROWS], size_t n_blocks,
-                            void *out);
-
 /* Tokens that a multiplication meets at once: 4 with 16 registers, 8 with 32. */
 #define TKX__PANEL_TOKENS 8
 
@@ -58,8 +54,5 @@ typedef void tkx__micro_fn(const void *panel, size_t n_blocks, const tkx__panel_
 
 /* A whole tile, at_once tokens at a time. */
 void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once);
-
-/* By type; a panel32, panel8 (Q8_0) or panel256 for each block. */
-tkx__unpack_fn *tkx__avx2_unpacker(tkx__wtype type);
 
 #endif

@@ -9,7 +9,7 @@
 #ifndef TKX_INFER_KERNELS_AVX512_MICRO_H
 #define TKX_INFER_KERNELS_AVX512_MICRO_H
 
-#include "infer/kernels/avx2_panel.h"
+#include "infer/kernels/avx2_strip.h"
 
 #define TKX__WIDE_TOKENS TKX__PANEL_TOKENS
 

@@ -76,7 +76,17 @@ typedef struct tkx__matrix {
     size_t n_rows; /* outputs */
     size_t n_cols; /* inputs */
     size_t row_size;
+    bool is_packed; /* data was written by tkx__matrix_pack() */
 } tkx__matrix;
+
+/* True when the set multiplies this matrix faster from its own order, of equal size. */
+bool tkx__matrix_can_pack(const tkx__kernels *k, const tkx__matrix *w);
+/*
+ * Rows first .. first+n-1 (multiples of 8) into out, which is to hold the whole matrix:
+ * the same number of bytes.  Products with the packed matrix have the same bits.
+ */
+void tkx__matrix_pack(const tkx__kernels *k, const tkx__matrix *w, size_t first, size_t n,
+                      void *out);
 
 /* Row `row` as float32 [n_cols] (embedding lookup). */
 void tkx__matrix_row(const tkx__kernels *k, const tkx__matrix *w, size_t row, float *out);
@@ -141,7 +151,8 @@ typedef struct tkx__kv_shape {
 } tkx__kv_shape;
 
 /*
- * head_dim is at most 512.  Bytes of one block of one layer: K then V of TKX__KV_BLOCK positions.  A multiple of
+ * head_dim is at most 512.  Bytes of one block of one layer: K then V of TKX__KV_BLOCK
+ * positions.  A multiple of
  * 64.  Inside (private to the kernels): K [n_kv_heads][head_dim][32],
  * V [n_kv_heads][32][head_dim padded to 8].  Zero a block before its first use.
  */

@@ -169,6 +169,7 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
     tkx__tile t = {
         .type = u->w->type,
         .w = (const uint8_t *)u->w->data + row * u->w->row_size,
+        .is_packed = u->w->is_packed,
         .row_size = u->w->row_size,
         .n_rows = rows_left < u->rows_per_piece ? rows_left : u->rows_per_piece,
         .n_cols = u->w->n_cols,

@@ -8,11 +8,58 @@
 #include <math.h>
 
 #include "infer/kernels/exact.h"
-#include "infer/kernels/table.h"
+#include "infer/kernels/strips.h"
+
+/* Some blocks at a time, so that no row needs memory of its own. */
+static void decode_packed(const tkx__kernels *k, const tkx__matrix *w, size_t row,
+                          float *out)
+{
+    size_t block = tkx__wtype_block_cols(w->type);
+    size_t size = tkx__wtype_block_size(w->type);
+    size_t at_once = block == 32 ? 16 : 2;
+    size_t n_blocks = w->n_cols / block;
+    const uint8_t *strip =
+        (const uint8_t *)w->data + row / TKX__STRIP_ROWS * TKX__STRIP_ROWS * w->row_size;
+    uint8_t buf[16 * 34];
+
+    for (size_t b = 0; b < n_blocks; b += at_once) {
+        size_t n = n_blocks - b < at_once ? n_blocks - b : at_once;
+
+        tkx__strip_row(w->type, strip + b * size * TKX__STRIP_ROWS, row % TKX__STRIP_ROWS,
+                       n, buf);
+        k->decode(w->type, buf, n * block, out + b * block);
+    }
+}
 
 void tkx__matrix_row(const tkx__kernels *k, const tkx__matrix *w, size_t row, float *out)
 {
-    k->decode(w->type, (const uint8_t *)w->data + row * w->row_size, w->n_cols, out);
+    const uint8_t *data = w->data;
+
+    if (w->is_packed)
+        decode_packed(k, w, row, out);
+    else
+        k->decode(w->type, data + row * w->row_size, w->n_cols, out);
+}
+
+bool tkx__matrix_can_pack(const tkx__kernels *k, const tkx__matrix *w)
+{
+    return k->pack && !w->is_packed && w->data && w->n_rows % TKX__STRIP_ROWS == 0 &&
+           tkx__strip_shape_of(w->type).n_words > 0;
+}
+
+void tkx__matrix_pack(const tkx__kernels *k, const tkx__matrix *w, size_t first, size_t n,
+                      void *out)
+{
+    size_t n_blocks = w->n_cols / tkx__wtype_block_cols(w->type);
+    uint8_t *to = out;
+
+    for (size_t r = first; r < first + n; r += TKX__STRIP_ROWS) {
+        const uint8_t *rows[TKX__STRIP_ROWS];
+
+        for (size_t i = 0; i < TKX__STRIP_ROWS; i++)
+            rows[i] = (const uint8_t *)w->data + (r + i) * w->row_size;
+        k->pack(w->type, rows, n_blocks, to + r * w->row_size);
+    }
 }
 
 void tkx__rmsnorm(const tkx__kernels *k, float *y, const float *x, const float *w,

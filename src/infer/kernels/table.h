@@ -53,6 +53,7 @@ tkx__act_form tkx__act_form_of(tkx__wtype type, tkx__compute compute);
 typedef struct tkx__tile {
     tkx__wtype type;
     const uint8_t *w; /* first row */
+    bool is_packed;   /* w is strips (strips.h); first row a multiple of 8, n_rows too */
     size_t row_size;
     size_t n_rows;
     size_t n_cols;
@@ -87,6 +88,9 @@ struct tkx__kernels {
     bool is_verified; /* ran on real hardware */
     bool (*is_supported)(void);
     void (*quantize)(tkx__act_form form, const float *x, size_t n, uint8_t *row);
+    /* 8 rows to a strip (strips.h); NULL: this set reads the file's order only. */
+    void (*pack)(tkx__wtype type, const uint8_t *const rows[8], size_t n_blocks,
+                 uint8_t *out);
     void (*tile_q)(const tkx__tile *t); /* form Q8_32 or Q8_256, as the type wants */
     void (*tile_f)(const tkx__tile *t); /* float32 activations, any type */
     void (*decode)(tkx__wtype type, const void *src, size_t n, float *out);

@@ -186,6 +186,51 @@ START_TEST(batch_and_threads_change_nothing)
 }
 END_TEST
 
+/* In kernel order: the same bits for any number of tokens, and the same rows. */
+START_TEST(packing_changes_nothing)
+{
+    static const size_t toks[] = {1, 2, 3, 4, 5, 7, 11, 12, 13, 130};
+    tkx__wtype type = all_wtypes[_i];
+    uint32_t seed = 21 + (uint32_t)_i;
+    const tkx__kernels *k = NULL;
+
+    ck_assert_int_eq(tkx__kernels_select(NULL, &k, NULL), TKX_OK);
+    for (size_t i = 0; i < sizeof toks / sizeof *toks; i++) {
+        size_t cols = tkx__wtype_block_cols(type) * (1 + chance(&seed) % 5);
+        size_t rows = 8 * (1 + chance(&seed) % 12);
+        size_t n = toks[i] * (rows + 3);
+        tkx__matrix w = chance_matrix(&seed, type, rows, cols);
+        tkx__matrix p = w;
+        float *x = chance_floats(&seed, toks[i] * cols);
+        float *want = calloc(n + cols, sizeof *want);
+        float *got = calloc(n + cols, sizeof *got);
+
+        if (tkx__matrix_can_pack(k, &w)) {
+            unsigned char *packed = malloc(rows * w.row_size);
+
+            tkx__matrix_pack(k, &w, 0, 8, packed);
+            tkx__matrix_pack(k, &w, 8, rows - 8, packed);
+            p.data = packed;
+            p.is_packed = true;
+            ck_assert(!tkx__matrix_can_pack(k, &p));
+            multiply(k, 2, TKX__COMPUTE_FAST, &w, x, toks[i], want);
+            multiply(k, 2, TKX__COMPUTE_FAST, &p, x, toks[i], got);
+            assert_same(want, got, n, "packed", type, rows, cols, toks[i]);
+            for (size_t r = 0; r < rows; r += 5) {
+                tkx__matrix_row(k, &w, r, want);
+                tkx__matrix_row(k, &p, r, got);
+                assert_same(want, got, cols, "packed row", type, rows, cols, 1);
+            }
+            free(packed);
+        }
+        free(got);
+        free(want);
+        free(x);
+        free((void *)w.data);
+    }
+}
+END_TEST
+
 /* Bias, adding, row lists and several products at once. */
 START_TEST(products_of_a_group)
 {
@@ -320,6 +365,7 @@ int main(void)
     tcase_add_test(tc, products_are_right);
     tcase_add_loop_test(tc, sets_agree, 0, (int)n_wtypes);
     tcase_add_loop_test(tc, batch_and_threads_change_nothing, 0, (int)n_wtypes);
+    tcase_add_loop_test(tc, packing_changes_nothing, 0, (int)n_wtypes);
     tcase_add_test(tc, products_of_a_group);
     tcase_add_test(tc, adapters_per_row);
     tcase_add_test(tc, unknown_set_is_an_error);

@@ -109,5 +109,9 @@ tkx__matrix chance_matrix(uint32_t *state, tkx__wtype type, size_t n_rows, size_
             data[i + j] = (uint8_t)chance(state);
         put_scales(state, type, data + i);
     }
-    return (tkx__matrix){data, type, n_rows, n_cols, row_size};
+    return (tkx__matrix){.data = data,
+                         .type = type,
+                         .n_rows = n_rows,
+                         .n_cols = n_cols,
+                         .row_size = row_size};
 }
