@@ -78,8 +78,8 @@ static void write_extras(tkx__json_writer *w, const tkx_sample_request *q)
     }
 }
 
-tkx_status tkx__sample_request_encode_json(const tkx_sample_request *request,
-                                           tkx__buf *buf, tkx_error **err)
+static tkx_status encode(const tkx_sample_request *request, tkx__buf *buf,
+                         size_t *prompt_at, tkx_error **err)
 {
     tkx__json_writer w;
 
@@ -87,7 +87,12 @@ tkx_status tkx__sample_request_encode_json(const tkx_sample_request *request,
     tkx__json_begin_object(&w);
     tkx__json_member_i64(&w, "num_samples", request->num_samples);
     tkx__json_put_key(&w, "prompt");
-    tkx__model_input_write_json(&w, &request->prompt);
+    if (prompt_at) {
+        tkx__json_put_raw(&w, "", 0);
+        *prompt_at = buf->size;
+    } else {
+        tkx__model_input_write_json(&w, &request->prompt);
+    }
     tkx__json_put_key(&w, "sampling_params");
     write_params(&w, &request->params);
     text_if(&w, "base_model", request->base_model);
@@ -101,4 +106,17 @@ tkx_status tkx__sample_request_encode_json(const tkx_sample_request *request,
     tkx__json_member_string(&w, "type", "sample");
     tkx__json_end_object(&w);
     return tkx__json_written(&w, "sample request", err);
+}
+
+tkx_status tkx__sample_request_encode_json(const tkx_sample_request *request,
+                                           tkx__buf *buf, tkx_error **err)
+{
+    return encode(request, buf, NULL, err);
+}
+
+tkx_status tkx__sample_request_encode_around(const tkx_sample_request *request,
+                                             tkx__buf *buf, size_t *prompt_at,
+                                             tkx_error **err)
+{
+    return encode(request, buf, prompt_at, err);
 }

@@ -200,7 +200,7 @@ static const char *const item_keys[N_ITEM_KEYS] = {"request_id",
 
 static void fetch(completions *c, tkx__sample *s, int64_t bytes)
 {
-    s->bytes = bytes;
+    s->when.bytes = bytes;
     if (c->n_fetches >= MAX_FETCHES) {
         s->is_queued = true;
         s->hash_next = NULL;
@@ -240,7 +240,7 @@ void tkx__completions_fetched(completions *c, tkx__sample *s)
     if (!next)
         return;
     unqueue(c, next);
-    fetch(c, next, next->bytes);
+    fetch(c, next, next->when.bytes);
 }
 
 /* Whatever its state says: the fetch shows what came of it. */
@@ -393,7 +393,7 @@ static void on_prober(void *arg)
         for (tkx__sample *s = c->buckets[i], *next; s && c->n_probes < MAX_PROBES;
              s = next) {
             next = s->hash_next;
-            if (s->awaited_ms > before)
+            if (s->when.awaited_ms > before)
                 continue;
             tkx__completions_forget(c, s);
             c->n_probes++;
@@ -424,14 +424,14 @@ bool tkx__completions_await(completions *c, tkx__sample *s)
     s->hash_next = *at;
     *at = s;
     s->is_awaited = true;
-    s->awaited_ms = tkx__site_now(c->sampler->site);
+    s->when.awaited_ms = tkx__site_now(c->sampler->site);
     c->n_awaited++;
     arm_prober(c);
     poll_if_needed(c);
     return true;
 }
 
-void tkx__completions_retrieved(completions *c, const char *request_id)
+void tkx__completions_retrieved(completions *c, char **request_id)
 {
     if (c->is_over)
         return;
@@ -443,9 +443,8 @@ void tkx__completions_retrieved(completions *c, const char *request_id)
         c->retrieved = list;
         c->capacity = capacity;
     }
-    c->retrieved[c->n_retrieved] = tkx__strdup(request_id);
-    if (c->retrieved[c->n_retrieved])
-        c->n_retrieved++;
+    c->retrieved[c->n_retrieved++] = *request_id;
+    *request_id = NULL;
     poll_if_needed(c);
 }
 

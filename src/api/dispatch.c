@@ -16,6 +16,7 @@
 
 struct tkx__dispatch {
     tkx__site *site;
+    tkx__dispatch_fn *admitted;
     tkx__dispatch_wait *head, *tail;
     int64_t balance;          /* bytes */
     int64_t backoff_until_ms; /* -1: never pushed back */
@@ -31,13 +32,14 @@ static void on_timer(void *arg)
     wake(arg);
 }
 
-tkx__dispatch *tkx__dispatch_new(tkx__site *site)
+tkx__dispatch *tkx__dispatch_new(tkx__site *site, tkx__dispatch_fn *admitted)
 {
     tkx__dispatch *d = tkx__calloc(1, sizeof *d);
 
     if (!d)
         return NULL;
     d->site = site;
+    d->admitted = admitted;
     d->balance = site->config.sample_dispatch_bytes;
     d->backoff_until_ms = -1;
     d->timer = site->io.ops->timer_new(site->io.ctx, on_timer, d);
@@ -64,6 +66,12 @@ static int64_t throttled_ms(const tkx__dispatch *d)
     return left > 0 ? left : 0;
 }
 
+/* What it takes of the budget. */
+static int64_t cost(const tkx__dispatch_wait *w)
+{
+    return w->estimate * (w->is_throttled ? THROTTLED_FACTOR : 1);
+}
+
 static bool admit(tkx__dispatch *d, tkx__dispatch_wait *w)
 {
     int64_t throttled = throttled_ms(d);
@@ -75,9 +83,8 @@ static bool admit(tkx__dispatch *d, tkx__dispatch_wait *w)
         return false;
     }
     w->is_throttled = throttled > 0;
-    w->cost = w->estimate * (throttled ? THROTTLED_FACTOR : 1);
     w->is_inside = true;
-    d->balance -= w->cost;
+    d->balance -= cost(w);
     d->n_inside++;
     d->n_throttled += w->is_throttled;
     return true;
@@ -104,17 +111,16 @@ static void wake(tkx__dispatch *d)
     while (d->head && admit(d, d->head)) {
         tkx__dispatch_wait *w = d->head;
         unlink_wait(d, w);
-        w->fn(w->arg);
+        d->admitted(w);
     }
     d->is_waking = false;
 }
 
-bool tkx__dispatch_enter(tkx__dispatch *d, tkx__dispatch_wait *w, int64_t estimate,
-                         void (*fn)(void *arg), void *arg)
+bool tkx__dispatch_enter(tkx__dispatch *d, tkx__dispatch_wait *w)
 {
-    *w = (tkx__dispatch_wait){.fn = fn, .arg = arg, .estimate = estimate};
     if (!d->head && admit(d, w))
         return true;
+    w->next = NULL;
     w->prev = d->tail;
     if (d->tail)
         d->tail->next = w;
@@ -131,7 +137,7 @@ void tkx__dispatch_leave(tkx__dispatch *d, tkx__dispatch_wait *w)
         unlink_wait(d, w);
     } else if (w->is_inside) {
         w->is_inside = false;
-        d->balance += w->cost;
+        d->balance += cost(w);
         d->n_inside--;
         d->n_throttled -= w->is_throttled;
     } else {

@@ -16,23 +16,23 @@
 
 typedef struct tkx__dispatch tkx__dispatch;
 
+/* Embedded in who waits; zeroed but for the estimate before it enters. */
 typedef struct tkx__dispatch_wait {
     struct tkx__dispatch_wait *next, *prev;
-    void (*fn)(void *arg); /* admitted */
-    void *arg;
     int64_t estimate; /* bytes of the prompt */
-    int64_t cost;     /* what was taken of the budget */
     bool is_waiting;
     bool is_inside;
     bool is_throttled;
 } tkx__dispatch_wait;
 
-tkx__dispatch *tkx__dispatch_new(tkx__site *site); /* NULL: out of memory */
-void tkx__dispatch_free(tkx__dispatch *dispatch);  /* accepts NULL */
+typedef void tkx__dispatch_fn(tkx__dispatch_wait *wait);
 
-/* True: admitted at once, fn will not run. */
-bool tkx__dispatch_enter(tkx__dispatch *dispatch, tkx__dispatch_wait *wait,
-                         int64_t estimate, void (*fn)(void *arg), void *arg);
+/* admitted is told of everybody who had to wait.  NULL: out of memory. */
+tkx__dispatch *tkx__dispatch_new(tkx__site *site, tkx__dispatch_fn *admitted);
+void tkx__dispatch_free(tkx__dispatch *dispatch); /* accepts NULL */
+
+/* True: inside at once, and nobody is told. */
+bool tkx__dispatch_enter(tkx__dispatch *dispatch, tkx__dispatch_wait *wait);
 /* Give back what was taken, or leave the queue; neither is fine too. */
 void tkx__dispatch_leave(tkx__dispatch *dispatch, tkx__dispatch_wait *wait);
 

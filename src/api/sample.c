@@ -7,72 +7,60 @@
  *                     +------------ RETRY <------------+   410, 5xx, no link
  *
  * Each pass through RETRY is a new submission under a new number; a 429 is not a failure
- * but a request to come later with the same body.  The slot is kept all the way, the
- * dispatch limits only until the promise is known.
+ * but a request to come later with the same one.  The JSON exists only while SENDING. The
+ * slot is kept all the way, the dispatch limits only until the promise is known.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
+#include "types/sample.h"
 #include "api/backoff.h"
 #include "api/cancel_queue.h"
 #include "api/sampler_impl.h"
 #include "api/scan.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "types/sample.h"
 #include "types/sample_response.h"
-
-#define MAX_BODY ((size_t)1 << 30)
-#define SEQ_KEY ",\"seq_id\":"
-#define NUMBER_ROOM 24
 
 static void send_now(tkx__sample *s);
 
 /* --- making one ----------------------------------------------------------------------
  */
 
-static int64_t prompt_length(const tkx_model_input *prompt)
+static uint32_t prompt_length(const tkx_model_input *prompt)
 {
     size_t n = 0;
-    return tkx_model_input_length(prompt, &n, NULL) == TKX_OK ? (int64_t)n : -1;
+
+    if (tkx_model_input_length(prompt, &n, NULL) != TKX_OK || n > UINT32_MAX)
+        return 0;
+    return (uint32_t)n;
 }
 
-tkx_status tkx__sample_new(const char *sampling_session_id,
-                           const tkx_sample_request *request, tkx__sample **out,
+tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *request,
+                           const tkx__sample_kind *kind, tkx__sample **out,
                            tkx_error **err)
 {
-    tkx_sample_request copy = *request;
-    tkx__sample *s = NULL;
-    tkx__buf buf;
+    tkx__sample_frame *frame;
+    tkx__prompt_source prompt = {0};
 
-    copy.sampling_session_id = sampling_session_id;
-    copy.seq_id = -1; /* written for each attempt */
-    tkx__buf_init(&buf, MAX_BODY);
-    tkx_status st = tkx__sample_request_encode_json(&copy, &buf, err);
+    tkx_status st = tkx__sampler_get_frame(sampler, request, &frame, err);
     if (st != TKX_OK)
-        goto done;
-    s = tkx__malloc(sizeof *s + buf.size + sizeof SEQ_KEY + NUMBER_ROOM);
-    if (!s) {
-        st = tkx__fail_memory(err);
-        goto done;
+        return st;
+    st = tkx__prompt_open(&request->prompt, &prompt, err);
+    tkx__sample *s = st == TKX_OK ? tkx__malloc(sizeof *s + prompt.packed.size) : NULL;
+    if (s) {
+        *s = (tkx__sample){.sampler = sampler,
+                           .kind = kind,
+                           .frame = frame,
+                           .n_prompt = prompt_length(&request->prompt),
+                           .shape = prompt.packed};
+        s->gate.estimate = (int64_t)tkx__model_input_sample_bytes(&request->prompt);
+        tkx__prompt_pack(&prompt, s->prompt);
+        *out = s;
+    } else {
+        tkx__sample_frame_unref(frame);
+        if (st == TKX_OK)
+            st = tkx__fail_memory(err);
     }
-    memset(s, 0, sizeof *s);
-    s->head_size = buf.size - 1; /* without the closing brace */
-    memcpy(s->text, buf.data, s->head_size);
-    memcpy(s->text + s->head_size, SEQ_KEY, sizeof SEQ_KEY - 1);
-    s->head_size += sizeof SEQ_KEY - 1;
-    s->estimate = (int64_t)tkx__model_input_sample_bytes(&request->prompt);
-    s->extras = (tkx__sample_extras){
-        .n_prompt = request->prompt_logprobs ? prompt_length(&request->prompt) : -1,
-        .prompt_alt_tokens_k = request->prompt_alt_tokens_k,
-        .prompt_logprobs_last_n = request->prompt_logprobs_last_n,
-        .prompt_logprobs = request->prompt_logprobs,
-        .has_targets = request->target_prompt_logprobs != NULL,
-    };
-    *out = s;
-done:
-    tkx__buf_clear(&buf);
+    tkx__prompt_close(&prompt);
     return st;
 }
 
@@ -81,9 +69,15 @@ done:
 
 static void forget_handle(tkx__sample *s)
 {
-    tkx__free(s->handle);
+    tkx__free(s->ids);
     tkx__free(s->request_id);
-    s->handle = s->request_id = NULL;
+    s->ids = s->request_id = NULL;
+}
+
+static void forget_text(tkx__sample *s)
+{
+    tkx__free(s->body);
+    s->body = NULL;
 }
 
 void tkx__sample_drop(tkx__sample *s)
@@ -91,7 +85,14 @@ void tkx__sample_drop(tkx__sample *s)
     if (!s)
         return;
     forget_handle(s);
+    forget_text(s);
+    tkx__sample_frame_unref(s->frame);
     tkx__free(s);
+}
+
+tkx__sampler *tkx__sample_sampler(const tkx__sample *s)
+{
+    return s->sampler;
 }
 
 /* Let go of everything outside; afterwards only memory is left. */
@@ -115,19 +116,19 @@ static void detach(tkx__sample *s, bool has_succeeded)
         tkx__completions_fetched(p->completions, s);
     if (s->is_probe)
         tkx__completions_probed(p->completions);
-    tkx__op_unregister(p->site, &s->base);
     tkx__dispatch_leave(p->dispatch, &s->gate);
     tkx__sampler_leave(p, s, has_succeeded);
 }
 
 static void settle(tkx__sample *s, tkx_sample_response *response, tkx_error *error)
 {
-    tkx__sample_fn *fn = s->fn;
+    const tkx__sample_kind *kind = s->kind;
+    const tkx__sample_end end = {response, error, s->sampler, s->n_prompt};
     void *arg = s->arg;
 
     detach(s, response != NULL);
     tkx__sample_drop(s);
-    fn(arg, response, error);
+    kind->on_end(arg, &end);
 }
 
 void tkx__sample_fail(tkx__sample *s, tkx_error *error)
@@ -135,24 +136,17 @@ void tkx__sample_fail(tkx__sample *s, tkx_error *error)
     settle(s, NULL, error);
 }
 
-void tkx__sample_cancel(tkx__sample *s)
+bool tkx__sample_cancel(tkx__sample *s)
 {
     tkx__site *site = s->sampler->site;
 
+    if (s->state == TKX__SAMPLE_NEW)
+        return false;
     if (s->request_id && site->dynamic.sample_cancel_enabled && !site->is_closed)
         tkx__cancel_future(site, s->request_id);
     detach(s, false);
     tkx__sample_drop(s);
-}
-
-static void abort_sample(tkx__op *base)
-{
-    tkx__sample *s = (tkx__sample *)base;
-    tkx_error *error = NULL;
-
-    tkx__fail(&error, TKX_ERR_CLOSED,
-              "sample: the client was closed before its result came");
-    settle(s, NULL, error);
+    return true;
 }
 
 /* --- trying again --------------------------------------------------------------------
@@ -162,8 +156,7 @@ static void tell(tkx__sample *s, tkx__poll_event_kind kind, int http_status)
 {
     const tkx__poll_event event = {.kind = kind, .http_status = http_status};
 
-    if (s->hooks && s->hooks->on_event)
-        s->hooks->on_event(s->arg, &event);
+    s->kind->on_event(s->arg, s->sampler, &event);
 }
 
 static void on_timer(void *arg)
@@ -276,7 +269,7 @@ static void on_result(void *arg, void *result, tkx_error *error)
     }
     if (s->sampler->completions &&
         (response || tkx_error_status(error) == TKX_ERR_REQUEST_FAILED))
-        tkx__completions_retrieved(s->sampler->completions, s->request_id);
+        tkx__completions_retrieved(s->sampler->completions, &s->request_id);
     if (response && tkx__sample_finish_response(s, response, &error) != TKX_OK) {
         tkx_sample_response_free(response);
         settle(s, NULL, error);
@@ -291,8 +284,7 @@ static void on_poll_event(void *arg, const tkx__poll_event *event)
 {
     tkx__sample *s = arg;
 
-    if (s->hooks && s->hooks->on_event)
-        s->hooks->on_event(s->arg, event);
+    s->kind->on_event(s->arg, s->sampler, event);
 }
 
 static void poll_for(tkx__sample *s, int64_t bytes, int64_t deadline_ms)
@@ -302,14 +294,14 @@ static void poll_for(tkx__sample *s, int64_t bytes, int64_t deadline_ms)
         .what = "sample",
         .request_id = s->request_id,
         .request_type = "Sample",
-        .sdk_method = s->sdk_method,
+        .sdk_method = s->kind->sdk_method,
         .wants_protobuf = true,
         .no_metadata_first = bytes > 0,
         .announced_bytes = bytes,
         .expected_reply_bytes = 4096,
         .deadline_ms = deadline_ms,
         .seq_id = s->seq_id,
-        .roundtrip_us = s->sent_ms * 1000,
+        .roundtrip_us = s->submit_ms * INT64_C(1000),
         .decode = decode,
         .free_result = free_response,
         .on_event = on_poll_event,
@@ -346,28 +338,25 @@ static void wait_for_result(tkx__sample *s)
 
 static bool take_handle(tkx__sample *s, tkx__reply *reply, tkx_error **err)
 {
-    static const char *const key[] = {"request_id"};
-    tkx__span id;
+    static const char *const keys[] = {"request_id", "sample_sequence_ids"};
+    tkx__span v[2];
 
-    tkx__scan_pick(reply->body, reply->body_size, key, 1, &id);
-    s->request_id = tkx__span_dup(id);
+    tkx__scan_pick(reply->body, reply->body_size, keys, 2, v);
+    s->request_id = tkx__span_dup(v[0]);
     if (!s->request_id) {
         tkx__fail(err, TKX_ERR_PROTOCOL,
                   "sample: the service answered HTTP %d without a request_id",
                   reply->http_status);
         return false;
     }
-    /* Kept only for the names of the sequences, and no larger than it is: there may be
-       thousands.  Without memory for it the sequences have no names. */
-    if (strstr(reply->body, "sample_sequence_ids"))
-        s->handle = tkx__memdup(reply->body, reply->body_size + 1);
-    s->handle_size = s->handle ? reply->body_size : 0;
+    if (v[1].text) /* without memory for them the sequences have no names */
+        s->ids = tkx__strndup(v[1].text, v[1].size);
     return true;
 }
 
 static void push_back(tkx__sample *s, int http_status)
 {
-    tkx__dispatch_push_back(s->sampler->dispatch, s->estimate);
+    tkx__dispatch_push_back(s->sampler->dispatch, s->gate.estimate);
     tell(s, http_status == 402 ? TKX__POLL_PAUSED : TKX__POLL_BACKOFF, http_status);
     send_now(s);
 }
@@ -378,7 +367,8 @@ static void on_submitted(void *arg, tkx__outcome *outcome)
     tkx_error *error = outcome->error;
 
     s->call = NULL;
-    s->sent_ms = outcome->elapsed_ms; /* from here on: how long the submit took */
+    s->submit_ms = (uint32_t)outcome->elapsed_ms;
+    forget_text(s);
     if (error) {
         attempt_failed(s, error);
     } else if (outcome->reply->http_status >= 300) {
@@ -397,8 +387,8 @@ static void on_retry(void *arg, int http_status, bool is_sending)
 
     if (!is_sending)
         tell(s, TKX__POLL_BACKOFF, http_status);
-    else if (s->hooks && s->hooks->on_sending)
-        s->hooks->on_sending(s->arg, s->body.size_bytes);
+    else
+        s->kind->on_sending(s->arg, s->body->size_bytes);
 }
 
 /* Inside the limits: send, unless the service wants all samplers to wait. */
@@ -411,12 +401,18 @@ static void send_now(tkx__sample *s)
         wait_for(s, TKX__SAMPLE_PUSHED, delay);
         return;
     }
+    s->body = tkx__sample_text(s->frame, s->shape, s->prompt, s->seq_id);
+    if (!s->body) {
+        tkx__fail_memory(&error);
+        settle(s, NULL, error);
+        return;
+    }
     const tkx__call_spec spec = {
         .what = "sample",
         .route = "asample",
         .lane = TKX__LANE_SAMPLE,
-        .body = &s->body,
-        .sdk_method = s->sdk_method,
+        .body = s->body,
+        .sdk_method = s->kind->sdk_method,
         .seq_id = s->seq_id,
         .is_outer = true,
         .passes_pushback = true,
@@ -424,29 +420,23 @@ static void send_now(tkx__sample *s)
         .expected_reply_bytes = 1024,
     };
     s->state = TKX__SAMPLE_SENDING;
-    if (s->hooks && s->hooks->on_sending)
-        s->hooks->on_sending(s->arg, s->body.size_bytes);
+    s->kind->on_sending(s->arg, s->body->size_bytes);
     if (tkx__call_start(s->sampler->site, &spec, on_submitted, s, &s->call, &error) !=
         TKX_OK)
         settle(s, NULL, error);
 }
 
-static void on_admitted(void *arg)
+void tkx__sample_admitted(tkx__dispatch_wait *wait)
 {
-    send_now(arg);
+    send_now((tkx__sample *)(void *)((char *)wait - offsetof(tkx__sample, gate)));
 }
 
 void tkx__sample_go(tkx__sample *s)
 {
-    char *number = s->text + s->head_size;
-
     s->n_attempts++;
     s->seq_id = s->sampler->next_seq++;
-    s->body.bytes = s->text;
-    s->body.size_bytes =
-        s->head_size + (size_t)snprintf(number, NUMBER_ROOM, "%" PRId64 "}", s->seq_id);
     s->state = TKX__SAMPLE_GATE;
-    if (tkx__dispatch_enter(s->sampler->dispatch, &s->gate, s->estimate, on_admitted, s))
+    if (tkx__dispatch_enter(s->sampler->dispatch, &s->gate))
         send_now(s);
 }
 
@@ -479,21 +469,16 @@ static bool arm_deadline(tkx__sample *s, int64_t deadline_ms)
     return true;
 }
 
-void tkx__sampler_submit(tkx__sampler *p, tkx__sample *s, const tkx__sample_start *start,
-                         tkx__sample_fn *fn, void *arg)
+void tkx__sample_start(tkx__sample *s)
 {
-    s->sampler = p;
-    s->fn = fn;
-    s->arg = arg;
-    s->hooks = start->hooks;
-    s->sdk_method = start->sdk_method;
-    s->retries = start->always_retries ||
+    tkx__sampler *p = s->sampler;
+    int64_t deadline_ms = s->when.deadline_ms;
+    tkx_error *error = NULL;
+
+    s->retries = s->kind->always_retries ||
                  (!p->settings.is_off && !p->site->config.sample_no_retries);
-    if (p->site->is_closed) {
-        abort_sample(&s->base);
-        return;
-    }
-    tkx__op_register(p->site, &s->base, abort_sample);
-    if (arm_deadline(s, start->deadline_ms) && tkx__sampler_enter(p, s))
+    if (s->kind->on_start(s->arg, p, &error) != TKX_OK)
+        settle(s, NULL, error);
+    else if (arm_deadline(s, deadline_ms) && tkx__sampler_enter(p, s))
         tkx__sample_go(s);
 }

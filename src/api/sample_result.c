@@ -3,6 +3,7 @@
  * sample_result.c - what is done to a decoded response before the user sees it: ids of
  * the sequences from the submit's answer, prompt scores aligned to the prompt.
  */
+#include <string.h>
 
 #include "api/sampler_impl.h"
 #include "api/scan.h"
@@ -13,13 +14,11 @@
 /* A missing or short list is no error: the sequences just have no id. */
 static void put_ids(tkx__sample *s, tkx_sample_response *response)
 {
-    static const char *const key[] = {"sample_sequence_ids"};
-    tkx__span list, item;
+    tkx__span item;
     tkx__scan scan;
     size_t n = 0;
 
-    if (!s->handle || !tkx__scan_pick(s->handle, s->handle_size, key, 1, &list) ||
-        !tkx__scan_enter(&scan, list.text, list.size) || scan.closer != ']')
+    if (!s->ids || !tkx__scan_enter(&scan, s->ids, strlen(s->ids)) || scan.closer != ']')
         return;
     char **ids = tkx__calloc(response->n_sequences, sizeof *ids);
     while (ids && n < response->n_sequences && tkx__scan_element(&scan, &item)) {
@@ -39,7 +38,7 @@ static void put_ids(tkx__sample *s, tkx_sample_response *response)
 tkx_status tkx__sample_finish_response(tkx__sample *s, tkx_sample_response *response,
                                        tkx_error **err)
 {
-    const tkx__sample_extras *x = &s->extras;
+    const tkx__sample_frame *x = s->frame;
 
     put_ids(s, response);
     if (x->prompt_alt_tokens_k <= 0 && x->prompt_logprobs_last_n < 0 && !x->has_targets)

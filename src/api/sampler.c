@@ -5,6 +5,9 @@
  * A slot is held from the first submission to the end, through all attempts.  If nothing
  * has succeeded for the progress time-out while samples are open, they are stuck: they
  * fail with a connection error, and the queue goes on behind them.
+ *
+ * Samples come from any thread: those that are posted while a task is on its way to the
+ * loop go along with it.
  */
 #include "api/sampler.h"
 
@@ -116,13 +119,90 @@ void tkx__sampler_leave(tkx__sampler *p, tkx__sample *s, bool has_succeeded)
         p->is_stuck_armed = false;
         p->site->io.ops->timer_disarm(p->site->io.ctx, p->stuck);
     }
-    tkx__sample *waiting = p->waiting.head;
+    tkx__sample *waiting = p->site->is_closed ? NULL : p->waiting.head;
     if (waiting && p->n_open < p->max_open) {
         tkx__sample_list_remove(&p->waiting, waiting);
         waiting->state = TKX__SAMPLE_NEW;
         tkx__sampler_enter(p, waiting);
         tkx__sample_go(waiting);
     }
+}
+
+/* --- from other threads --------------------------------------------------------------
+ */
+
+tkx_status tkx__sampler_get_frame(tkx__sampler *p, const tkx_sample_request *request,
+                                  tkx__sample_frame **out, tkx_error **err)
+{
+    tkx__sample_frame *latest;
+
+    pthread_mutex_lock(&p->shared.lock);
+    latest = p->shared.frame ? tkx__sample_frame_ref(p->shared.frame) : NULL;
+    pthread_mutex_unlock(&p->shared.lock);
+    tkx_status st = tkx__sample_frame_get(p->id, request, latest, out, err);
+    if (st == TKX_OK && *out != latest) {
+        pthread_mutex_lock(&p->shared.lock);
+        tkx__sample_frame *old = p->shared.frame;
+        p->shared.frame = tkx__sample_frame_ref(*out);
+        pthread_mutex_unlock(&p->shared.lock);
+        tkx__sample_frame_unref(old);
+    }
+    tkx__sample_frame_unref(latest);
+    return st;
+}
+
+static void start_posted(void *arg)
+{
+    tkx__sampler *p = arg;
+    tkx__sample *s;
+
+    pthread_mutex_lock(&p->shared.lock);
+    s = p->shared.posted.head;
+    p->shared.posted = (tkx__sample_list){NULL, NULL};
+    pthread_mutex_unlock(&p->shared.lock);
+    while (s) { /* the sampler stays: it is only ever freed from a posted task */
+        tkx__sample *next = s->next;
+        tkx__sample_start(s);
+        s = next;
+    }
+}
+
+bool tkx__sampler_post(tkx__sampler *p, tkx__sample *s, int64_t deadline_ms, void *arg)
+{
+    const tkx__io *io = &p->site->io;
+    bool is_taken = true;
+
+    s->arg = arg;
+    s->when.deadline_ms = deadline_ms;
+    pthread_mutex_lock(&p->shared.lock);
+    if (!p->shared.posted.head)
+        is_taken = io->ops->post(io->ctx, start_posted, p);
+    if (is_taken)
+        tkx__sample_list_add(&p->shared.posted, s);
+    pthread_mutex_unlock(&p->shared.lock);
+    return is_taken;
+}
+
+/* --- life ----------------------------------------------------------------------------
+ */
+
+static void fail_closed(tkx__sample *s)
+{
+    tkx_error *error = NULL;
+
+    tkx__fail(&error, TKX_ERR_CLOSED,
+              "sample: the client was closed before its result came");
+    tkx__sample_fail(s, error);
+}
+
+static void abort_samples(tkx__op *base)
+{
+    tkx__sampler *p = (tkx__sampler *)base;
+
+    while (p->waiting.head)
+        fail_closed(p->waiting.head);
+    while (p->open.head)
+        fail_closed(p->open.head);
 }
 
 static tkx__retry_settings filled(const tkx__retry_settings *from)
@@ -139,8 +219,7 @@ static tkx__retry_settings filled(const tkx__retry_settings *from)
 }
 
 tkx__sampler *tkx__sampler_new(tkx__site *site, tkx__dispatch *dispatch,
-                               const char *sampling_session_id, int64_t first_seq,
-                               const tkx__retry_settings *settings)
+                               const tkx__sampler_options *options)
 {
     tkx__sampler *p = tkx__calloc(1, sizeof *p);
 
@@ -148,11 +227,13 @@ tkx__sampler *tkx__sampler_new(tkx__site *site, tkx__dispatch *dispatch,
         return NULL;
     p->site = site;
     p->dispatch = dispatch;
-    p->settings = filled(settings);
-    p->next_seq = first_seq;
+    p->owner = options->owner;
+    p->settings = filled(options->settings);
+    p->next_seq = options->first_seq;
     p->max_open = p->settings.max_open > 0 ? p->settings.max_open
                                            : site->config.sample_max_concurrent;
-    p->id = tkx__strdup(sampling_session_id);
+    pthread_mutex_init(&p->shared.lock, NULL);
+    p->id = tkx__strdup(options->sampling_session_id);
     p->stuck = site->io.ops->timer_new(site->io.ctx, on_stuck, p);
     if (site->config.sample_use_retrieve_futures) {
         p->completions = tkx__completions_new(p);
@@ -163,6 +244,7 @@ tkx__sampler *tkx__sampler_new(tkx__site *site, tkx__dispatch *dispatch,
         tkx__sampler_free(p);
         return NULL;
     }
+    tkx__op_register(site, &p->base, abort_samples);
     return p;
 }
 
@@ -170,8 +252,11 @@ void tkx__sampler_free(tkx__sampler *p)
 {
     if (!p)
         return;
+    tkx__op_unregister(p->site, &p->base);
     tkx__completions_free(p->completions);
     p->site->io.ops->timer_free(p->site->io.ctx, p->stuck);
+    tkx__sample_frame_unref(p->shared.frame);
+    pthread_mutex_destroy(&p->shared.lock);
     tkx__free(p->id);
     tkx__free(p);
 }
@@ -179,4 +264,9 @@ void tkx__sampler_free(tkx__sampler *p)
 const char *tkx__sampler_id(const tkx__sampler *p)
 {
     return p->id;
+}
+
+void *tkx__sampler_owner(const tkx__sampler *p)
+{
+    return p->owner;
 }

@@ -2,7 +2,7 @@
 /*
  * api/sampler.h - one sampling session: its numbers, its slots, its samples.
  *
- * Loop thread only, except tkx__sample_new().
+ * Loop thread only, except tkx__sample_new() and tkx__sampler_post().
  */
 #ifndef TKX_API_SAMPLER_H
 #define TKX_API_SAMPLER_H
@@ -25,47 +25,65 @@ typedef struct tkx__retry_settings {
 
 typedef struct tkx__sampler tkx__sampler;
 
-/* NULL: out of memory.  first_seq is 0, or a block of a copy's own. */
+typedef struct tkx__sampler_options {
+    const char *sampling_session_id;     /* copied */
+    int64_t first_seq;                   /* 0, or a block of a copy's own */
+    const tkx__retry_settings *settings; /* copied; NULL: as they come */
+    void *owner;                         /* for tkx__sampler_owner() */
+} tkx__sampler_options;
+
+/* NULL: out of memory. */
 tkx__sampler *tkx__sampler_new(tkx__site *site, tkx__dispatch *dispatch,
-                               const char *sampling_session_id, int64_t first_seq,
-                               const tkx__retry_settings *settings);
+                               const tkx__sampler_options *options);
 /* Only when no sample is open on it.  Accepts NULL. */
 void tkx__sampler_free(tkx__sampler *sampler);
 const char *tkx__sampler_id(const tkx__sampler *sampler);
+void *tkx__sampler_owner(const tkx__sampler *sampler);
 
 typedef struct tkx__sample tkx__sample;
 
-/* What a caller may see of a sample's way; any of it may be NULL. */
-typedef struct tkx__sample_hooks {
-    void (*on_sending)(void *arg, size_t bytes); /* each attempt */
-    void (*on_event)(void *arg, const tkx__poll_event *event);
-} tkx__sample_hooks;
+/* Both are the receiver's; the sample is gone by then. */
+typedef struct tkx__sample_end {
+    tkx_sample_response *response;
+    tkx_error *error; /* NULL: success */
+    tkx__sampler *sampler;
+    size_t n_prompt; /* tokens of the prompt; 0: not known */
+} tkx__sample_end;
 
-/* The end, told once; the sample is gone by then.  Both are the receiver's. */
-typedef void tkx__sample_fn(void *arg, tkx_sample_response *response, tkx_error *error);
+/* One static object for each kind of call; arg is the caller's. */
+typedef struct tkx__sample_kind {
+    const char *sdk_method;
+    bool always_retries; /* also where the service wants none (compute_logprobs) */
+    /* The first thing on the loop thread; a failure ends the sample with err. */
+    tkx_status (*on_start)(void *arg, tkx__sampler *sampler, tkx_error **err);
+    void (*on_sending)(void *arg, size_t bytes); /* each attempt */
+    void (*on_event)(void *arg, tkx__sampler *sampler, const tkx__poll_event *event);
+    /* The end, told once. */
+    void (*on_end)(void *arg, const tkx__sample_end *end);
+} tkx__sample_kind;
 
 /*
- * Encode a request; everything is copied.  Any thread.
+ * A request as it waits; everything is copied.  Any thread.
  *
  * Errors: INVALID_ARGUMENT for what cannot be encoded, NO_MEMORY.
  */
-tkx_status tkx__sample_new(const char *sampling_session_id,
-                           const tkx_sample_request *request, tkx__sample **out,
+tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *request,
+                           const tkx__sample_kind *kind, tkx__sample **out,
                            tkx_error **err);
 void tkx__sample_drop(tkx__sample *sample); /* before its start; accepts NULL */
 
-typedef struct tkx__sample_start {
-    const tkx__sample_hooks *hooks; /* static */
-    const char *sdk_method;         /* static */
-    int64_t deadline_ms;            /* on the site's clock; 0: none */
-    bool always_retries; /* also where the service wants none (compute_logprobs) */
-} tkx__sample_start;
+/* Start it on the loop thread; deadline_ms on the site's clock, 0: none.  Any thread.
+   False, and nothing has happened: out of memory, or the loop has ended. */
+bool tkx__sampler_post(tkx__sampler *sampler, tkx__sample *sample, int64_t deadline_ms,
+                       void *arg);
 
-/* fn may run inside this call. */
-void tkx__sampler_submit(tkx__sampler *sampler, tkx__sample *sample,
-                         const tkx__sample_start *start, tkx__sample_fn *fn, void *arg);
+/* Nobody waits any more: on_end will not run; the service is told if it wants to know.
+   False: it has not started, and its on_start() comes. */
+bool tkx__sample_cancel(tkx__sample *sample);
 
-/* Nobody waits any more: fn will not run; the service is told if it wants to know. */
-void tkx__sample_cancel(tkx__sample *sample);
+tkx__sampler *tkx__sample_sampler(const tkx__sample *sample);
+
+/* For the dispatch that samplers share. */
+void tkx__sample_admitted(tkx__dispatch_wait *wait);
 
 #endif

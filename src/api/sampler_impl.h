@@ -9,7 +9,10 @@
 #ifndef TKX_API_SAMPLER_IMPL_H
 #define TKX_API_SAMPLER_IMPL_H
 
+#include <pthread.h>
+
 #include "api/call.h"
+#include "api/sample_text.h"
 #include "api/sampler.h"
 
 typedef enum tkx__sample_state {
@@ -24,49 +27,39 @@ typedef enum tkx__sample_state {
 
 struct tkx__completions;
 
-/* What the answer is checked against. */
-typedef struct tkx__sample_extras {
-    int64_t n_prompt;
-    int64_t prompt_alt_tokens_k;
-    int64_t prompt_logprobs_last_n;
-    bool prompt_logprobs;
-    bool has_targets;
-} tkx__sample_extras;
-
 struct tkx__sample {
-    tkx__op base;
     tkx__sampler *sampler;
-    tkx__sample_fn *fn;
+    const tkx__sample_kind *kind;
     void *arg;
-    const tkx__sample_hooks *hooks;
-    const char *sdk_method;
-    tkx__sample *next, *prev; /* in the sampler's queue, or among the open ones */
+    tkx__sample *next, *prev; /* in one of the sampler's lists */
     tkx__sample *hash_next;   /* among those whose completion is awaited */
     tkx__dispatch_wait gate;
     tkx__call *call;
     tkx__poll *poll;
     tkx__timer *timer;    /* back-offs */
     tkx__timer *deadline; /* only with one */
-    int64_t estimate;
     int64_t seq_id;
-    int64_t sent_ms;    /* how long the submit took */
-    int64_t bytes;      /* announced, while queued */
-    int64_t awaited_ms; /* since when its completion is awaited, or was probed */
-    char *handle;       /* the submit's answer, kept for the ids in it */
-    size_t handle_size;
-    char *request_id;
+    union {
+        int64_t deadline_ms; /* before its start */
+        int64_t awaited_ms;  /* since when its completion is awaited */
+        int64_t bytes;       /* announced, while queued */
+    } when;
+    tkx__sample_frame *frame;
+    tkx__body *body;  /* while it is being submitted */
+    char *request_id; /* NULL: no promise */
+    char *ids;        /* of the sequences: a JSON array out of the submit's answer */
+    unsigned n_attempts;
+    uint32_t submit_ms; /* how long the submit took */
     uint8_t state;
     bool retries;
     bool has_slot;
-    bool is_awaited; /* in the completions' table */
-    bool is_fetched; /* one of the bounded number of fetches */
-    bool is_queued;  /* has completed, and waits until it may be fetched */
-    bool is_probe;   /* its poll only asks whether it is still there */
-    unsigned n_attempts;
-    tkx__sample_extras extras;
-    tkx__body body;
-    size_t head_size; /* of the body, before the number */
-    char text[];      /* JSON, up to ,"seq_id": and room for a number */
+    bool is_awaited;          /* in the completions' table */
+    bool is_fetched;          /* one of the bounded number of fetches */
+    bool is_queued;           /* has completed, and waits until it may be fetched */
+    bool is_probe;            /* its poll only asks whether it is still there */
+    uint32_t n_prompt;        /* tokens; 0: not known */
+    tkx__packed_prompt shape; /* of the bytes that follow */
+    unsigned char prompt[];
 };
 
 typedef struct tkx__sample_list {
@@ -74,6 +67,7 @@ typedef struct tkx__sample_list {
 } tkx__sample_list;
 
 struct tkx__sampler {
+    tkx__op base; /* ends all its samples when the site closes */
     tkx__site *site;
     tkx__dispatch *dispatch;
     tkx__retry_settings settings;
@@ -86,16 +80,28 @@ struct tkx__sampler {
     tkx__timer *stuck;
     bool is_stuck_armed;
     struct tkx__completions *completions; /* NULL: one long poll for each sample */
+    void *owner;
+    struct {
+        pthread_mutex_t lock;
+        tkx__sample_list posted;  /* from any thread; a task of ours is on its way */
+        tkx__sample_frame *frame; /* of the latest request */
+    } shared;
 };
 
 void tkx__sample_list_add(tkx__sample_list *list, tkx__sample *sample);
 void tkx__sample_list_remove(tkx__sample_list *list, tkx__sample *sample);
+
+/* The frame of a request, shared with the one before if they are alike.  Any thread. */
+tkx_status tkx__sampler_get_frame(tkx__sampler *sampler,
+                                  const tkx_sample_request *request,
+                                  tkx__sample_frame **out, tkx_error **err);
 
 /* The sampler's slots. */
 bool tkx__sampler_enter(tkx__sampler *sampler, tkx__sample *sample);
 void tkx__sampler_leave(tkx__sampler *sampler, tkx__sample *sample, bool has_succeeded);
 
 /* sample.c: what the others may do to a sample. */
+void tkx__sample_start(tkx__sample *sample);
 void tkx__sample_go(tkx__sample *sample);                     /* it has a slot */
 void tkx__sample_fail(tkx__sample *sample, tkx_error *error); /* for good; takes error */
 /* Ask for its result; bytes: its size if that has been announced, else 0. */
@@ -115,8 +121,8 @@ void tkx__completions_forget(struct tkx__completions *completions, tkx__sample *
 void tkx__completions_fetched(struct tkx__completions *completions, tkx__sample *sample);
 /* A probe has ended, one way or the other. */
 void tkx__completions_probed(struct tkx__completions *completions);
-/* Its result, or its error, has been read: the service may delete it. */
-void tkx__completions_retrieved(struct tkx__completions *completions,
-                                const char *request_id);
+/* Its result, or its error, has been read: the service may delete it.  The id is taken.
+ */
+void tkx__completions_retrieved(struct tkx__completions *completions, char **request_id);
 
 #endif

@@ -60,8 +60,11 @@ tkx_sampling *tkx__sampling_new(tkx_service *service, const char *sampling_sessi
     s->service = tkx__service_ref(service);
     s->records_stability_info = records_stability_info;
     s->id = tkx__strdup(sampling_session_id);
-    s->sampler = tkx__sampler_new(service->site, service->loop.dispatch,
-                                  sampling_session_id, first_seq, settings);
+    const tkx__sampler_options options = {.sampling_session_id = sampling_session_id,
+                                          .first_seq = first_seq,
+                                          .settings = settings,
+                                          .owner = s};
+    s->sampler = tkx__sampler_new(service->site, service->loop.dispatch, &options);
     if (s->id && s->sampler)
         return s;
     free_sampling(s);

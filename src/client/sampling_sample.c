@@ -2,8 +2,8 @@
 /*
  * sampling_sample.c - one call of sample or compute_logprobs.
  *
- * The request is encoded in the calling thread; the loop gets a body that is ready. There
- * may be tens of thousands of these, so the struct holds little more than two pointers.
+ * There may be tens of thousands, so a call is nothing but its future and its sample,
+ * which know each other; the future is the sample's arg, and each holds its client.
  */
 #include <math.h>
 #include <string.h>
@@ -13,15 +13,6 @@
 #include "base/options.h"
 #include "client/record.h"
 #include "client/sampling.h"
-
-typedef struct call {
-    tkx_future *future; /* our reference */
-    tkx_sampling *sampling;
-    tkx__sample *sample; /* before its start ours, then the sampler's */
-    int64_t deadline_ms;
-    int64_t n_prompt; /* compute_logprobs: tokens of the prompt; -1: a plain sample */
-    bool is_started;
-} call;
 
 /* --- results -------------------------------------------------------------------------
  */
@@ -65,43 +56,41 @@ tkx_logprobs *tkx__logprobs_of(const tkx_sample_response *response, size_t n_pro
     return result;
 }
 
-static void free_call(call *c)
+static void fail(tkx_future *future, tkx__sampler *sampler, tkx_error *error)
 {
-    tkx_sampling *sampling = c->sampling;
+    tkx_sampling *sampling = tkx__sampler_owner(sampler);
 
-    tkx__future_forget_owner(c->future);
-    tkx_future_unref(c->future);
-    if (!c->is_started)
-        tkx__sample_drop(c->sample);
-    tkx__free(c);
-    tkx_sampling_free(sampling);
+    tkx__service_note_failure(sampling->service, "sample", error);
+    tkx__future_fail(future, &error); /* NULL reads as NO_MEMORY */
 }
 
-static void fail(call *c, tkx_error *error)
+/* The sample is gone: let go of what it held. */
+static void release(tkx_future *future, tkx__sampler *sampler)
 {
-    tkx__service_note_failure(c->sampling->service, "sample", error);
-    tkx__future_fail(c->future, &error);
-    free_call(c);
+    tkx_future_unref(future);
+    tkx_sampling_free(tkx__sampler_owner(sampler));
 }
 
-static void on_end(void *arg, tkx_sample_response *response, tkx_error *error)
+static void on_sampled(void *arg, const tkx__sample_end *end)
 {
-    call *c = arg;
-
-    if (!error && c->n_prompt >= 0) {
-        tkx_logprobs *logprobs = tkx__logprobs_of(response, (size_t)c->n_prompt);
-        if (logprobs)
-            tkx__future_succeed(c->future, logprobs);
-        else
-            tkx__fail_memory(&error);
-        tkx_sample_response_free(response);
-    } else if (!error) {
-        tkx__future_succeed(c->future, response);
-    }
-    if (error)
-        fail(c, error);
+    if (end->error)
+        fail(arg, end->sampler, end->error);
     else
-        free_call(c);
+        tkx__future_succeed(arg, end->response);
+    release(arg, end->sampler);
+}
+
+static void on_scored(void *arg, const tkx__sample_end *end)
+{
+    tkx_logprobs *logprobs =
+        end->error ? NULL : tkx__logprobs_of(end->response, end->n_prompt);
+
+    if (logprobs)
+        tkx__future_succeed(arg, logprobs);
+    else
+        fail(arg, end->sampler, end->error);
+    tkx_sample_response_free(end->response);
+    release(arg, end->sampler);
 }
 
 /* --- progress ------------------------------------------------------------------------
@@ -109,107 +98,100 @@ static void on_end(void *arg, tkx_sample_response *response, tkx_error *error)
 
 static void on_sending(void *arg, size_t bytes)
 {
-    call *c = arg;
-
-    tkx__future_set_cancel_mode(c->future, TKX__CANCEL_TELL);
-    tkx__future_note_attempt(c->future, bytes);
-    tkx__future_note_state(c->future, TKX_FUTURE_SUBMITTING, 0);
+    tkx__future_set_cancel_mode(arg, TKX__CANCEL_TELL);
+    tkx__future_note_attempt(arg, bytes);
+    tkx__future_note_state(arg, TKX_FUTURE_SUBMITTING, 0);
 }
 
-static void on_event(void *arg, const tkx__poll_event *event)
+static void on_event(void *arg, tkx__sampler *sampler, const tkx__poll_event *event)
 {
-    call *c = arg;
+    tkx_sampling *sampling = tkx__sampler_owner(sampler);
 
-    tkx__note_event(c->sampling->service, c->future, event);
+    tkx__note_event(sampling->service, arg, event);
 }
-
-static const tkx__sample_hooks hooks = {on_sending, on_event};
 
 /* --- the call ------------------------------------------------------------------------
  */
 
-/* The user gives up, before or after the start. */
+/* The user gives up.  Before the start on_start() looks; a closing context ends the
+   sample through the site. */
 static void on_given_up(tkx_future *future, tkx_status reason, void *arg)
 {
-    call *c = arg;
+    tkx__sample *sample = arg;
+    tkx__sampler *sampler;
 
-    (void)future;
-    if (reason != TKX_ERR_CANCELLED || !c->is_started)
-        return; /* begin() looks; a closing context ends it through the site */
-    tkx__sample_cancel(c->sample);
-    free_call(c);
+    if (reason != TKX_ERR_CANCELLED)
+        return;
+    sampler = tkx__sample_sampler(sample);
+    if (tkx__sample_cancel(sample))
+        release(future, sampler);
 }
 
-static void begin(void *arg)
+static tkx_status on_start(void *arg, tkx__sampler *sampler, tkx_error **err)
 {
-    call *c = arg;
-    tkx_error *error = NULL;
-    tkx_service *service = c->sampling->service;
+    tkx_sampling *sampling = tkx__sampler_owner(sampler);
+    tkx_service *service = sampling->service;
 
     tkx__context_watch(service->context);
-    if (tkx__future_is_cancelled(c->future) || tkx_future_is_done(c->future)) {
-        free_call(c);
-        return;
-    }
+    if (tkx__future_is_cancelled(arg) || tkx_future_is_done(arg))
+        return tkx__fail(err, TKX_ERR_CANCELLED, "the sample was cancelled");
     if (service->loop.is_stopped)
-        tkx__fail(&error, TKX_ERR_CLOSED, "the context is closed");
-    else
-        tkx__session_check(service->loop.session, &error);
-    if (error) {
-        fail(c, error);
-        return;
-    }
-    const tkx__sample_start start = {
-        .hooks = &hooks,
-        .sdk_method = c->n_prompt >= 0 ? "SamplingClient.compute_logprobs"
-                                       : "SamplingClient.sample",
-        .deadline_ms = c->deadline_ms,
-        .always_retries = c->n_prompt >= 0,
-    };
-    c->is_started = true;
-    tkx__sampler_submit(c->sampling->sampler, c->sample, &start, on_end, c);
+        return tkx__fail(err, TKX_ERR_CLOSED, "the context is closed");
+    return tkx__session_check(service->loop.session, err);
 }
 
+static const tkx__sample_kind sample_kind = {
+    .sdk_method = "SamplingClient.sample",
+    .on_start = on_start,
+    .on_sending = on_sending,
+    .on_event = on_event,
+    .on_end = on_sampled,
+};
+
+static const tkx__sample_kind logprobs_kind = {
+    .sdk_method = "SamplingClient.compute_logprobs",
+    .always_retries = true,
+    .on_start = on_start,
+    .on_sending = on_sending,
+    .on_event = on_event,
+    .on_end = on_scored,
+};
+
 static tkx_status submit(tkx_sampling *s, const tkx_sample_request *request,
-                         const tkx__result_type *type, int64_t n_prompt,
+                         const tkx__sample_kind *kind, const tkx__result_type *type,
                          int64_t timeout_ms, tkx_future **out, tkx_error **err)
 {
+    tkx_context *context = s->service->context;
     const tkx__io *io = s->service->io;
-    tkx__sample *sample = NULL;
+    tkx__sample *sample;
+    tkx_error *error = NULL;
 
-    tkx_status st = tkx__sample_new(s->id, request, &sample, err);
+    tkx_status st = tkx__sample_new(s->sampler, request, kind, &sample, err);
     if (st != TKX_OK)
         return st;
-    call *c = tkx__calloc(1, sizeof *c);
-    tkx_error *error = NULL;
-    if (c)
-        c->future = tkx__future_new(s->service->context, type, on_given_up, c, &error);
-    if (!c || !c->future) {
-        st = error ? tkx_error_status(error) : tkx__fail_memory(&error);
+    tkx_future *future = tkx__future_new(context, type, on_given_up, sample, err);
+    if (!future) {
         tkx__sample_drop(sample);
-        tkx__free(c);
-        if (err)
-            *err = error;
-        else
-            tkx_error_free(error);
-        return st;
+        return tkx__context_is_closed(context) ? TKX_ERR_CLOSED : TKX_ERR_NO_MEMORY;
     }
-    c->sampling = tkx__sampling_ref(s);
-    c->sample = sample;
-    c->n_prompt = n_prompt;
     if (timeout_ms <= 0)
-        timeout_ms = tkx__context_options(s->service->context)->call_timeout_ms;
-    c->deadline_ms = timeout_ms > 0 ? io->ops->now_ms(io->ctx) + timeout_ms : 0;
-    tkx__future_set_cancel_mode(c->future, TKX__CANCEL_REMOVE);
-    *out = tkx_future_ref(c->future);
-    st = tkx__service_post(s->service, begin, c, err);
-    if (st != TKX_OK) {
-        tkx_future_unref(*out);
-        *out = NULL;
-        tkx__fail(&error, TKX_ERR_CANCELLED, "the call failed");
-        fail(c, error);
-    }
-    return st;
+        timeout_ms = tkx__context_options(context)->call_timeout_ms;
+    tkx__future_set_cancel_mode(future, TKX__CANCEL_REMOVE);
+    tkx__sampling_ref(s);
+    *out = tkx_future_ref(future);
+    if (tkx__sampler_post(s->sampler, sample,
+                          timeout_ms > 0 ? io->ops->now_ms(io->ctx) + timeout_ms : 0,
+                          future))
+        return TKX_OK;
+    *out = NULL;
+    tkx__sample_drop(sample);
+    tkx__fail(&error, TKX_ERR_CANCELLED, "the call failed");
+    tkx__future_fail(future, &error); /* takes it off the context's list */
+    tkx_future_unref(future);
+    release(future, s->sampler);
+    return tkx__context_is_closed(context)
+               ? tkx__fail(err, TKX_ERR_CLOSED, "the context is closed")
+               : tkx__fail_memory(err);
 }
 
 tkx_status tkx_sampling_sample(tkx_sampling *sampling, const tkx_sample_request *request,
@@ -223,7 +205,7 @@ tkx_status tkx_sampling_sample(tkx_sampling *sampling, const tkx_sample_request 
         return st;
     r.base_model = r.model_path = NULL;
     r.record_stability_info |= sampling->records_stability_info;
-    return submit(sampling, &r, &sample_type, -1, timeout_ms, out, err);
+    return submit(sampling, &r, &sample_kind, &sample_type, timeout_ms, out, err);
 }
 
 static tkx_status score(tkx_sampling *sampling, const tkx_model_input *prompt,
@@ -231,7 +213,6 @@ static tkx_status score(tkx_sampling *sampling, const tkx_model_input *prompt,
                         tkx_error **err)
 {
     tkx_sample_request r = TKX_SAMPLE_REQUEST_INIT;
-    size_t n = 0;
 
     r.prompt = *prompt;
     r.prompt_logprobs = true;
@@ -239,9 +220,7 @@ static tkx_status score(tkx_sampling *sampling, const tkx_model_input *prompt,
     r.params.has_max_tokens = true;
     r.params.max_tokens = 1;
     r.record_stability_info = sampling->records_stability_info;
-    if (tkx_model_input_length(prompt, &n, NULL) != TKX_OK)
-        n = 0; /* as many as the service gives */
-    return submit(sampling, &r, &logprobs_type, (int64_t)n, timeout_ms, out, err);
+    return submit(sampling, &r, &logprobs_kind, &logprobs_type, timeout_ms, out, err);
 }
 
 tkx_status tkx_sampling_compute_logprobs(tkx_sampling *sampling,

@@ -8,7 +8,7 @@
  */
 #include "client/service.h"
 
-#include "api/dispatch.h"
+#include "api/sampler.h"
 #include "api/telemetry.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -142,7 +142,7 @@ static void on_started(void *arg, tkx_error *error)
 
     s->loop.is_starting = false;
     if (!error) {
-        s->loop.dispatch = tkx__dispatch_new(s->site);
+        s->loop.dispatch = tkx__dispatch_new(s->site, tkx__sample_admitted);
         if (!s->loop.dispatch)
             tkx__fail_memory(&error);
         else
