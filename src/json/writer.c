@@ -289,7 +289,7 @@ put_array(tkx__json_writer *w, const void *values, size_t count, print_fn *print
     tkx__json_begin_array(w);
     for (size_t i = 0; i < count && w->status == TKX_OK; i += BLOCK) {
         size_t end = count - i < BLOCK ? count : i + BLOCK;
-        char *to = tkx__buf_reserve(w->buf, BLOCK * (TKX__DECIMAL_MAX + 1));
+        char *to = tkx__buf_reserve(w->buf, (end - i) * (TKX__DECIMAL_MAX + 1));
 
         if (!to)
             return;
