@@ -1,91 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cmd_sample_local.c - tkx sample --local MODEL and tkx logprobs --local MODEL: the same
- * request computed on this machine.
+ * request computed on this machine, or with --backend auto where the service cannot.
  *
  * With --json one object is printed: the service's sample response with "backend",
  * "weight_type", "logprob_mode" and "reason" beside it.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <tkx/chat.h>
-#include <tkx/local.h>
 
 #include "command.h"
 #include "output.h"
 #include "sample_args.h"
+#include "sample_json.h"
+#include "sampler.h"
 
 typedef struct local_run {
     cli_sample_args args;
-    const char *model;
-    const char *adapter_path;
-    const char *compute;
+    cli_sampler side;
     const char *mode_name;
     const char *chat_format;
     const char *system;
-    long long n_threads;
-    long long max_memory_mib;
+    cli_list biases;
+    double min_p, repetition_penalty, frequency_penalty, presence_penalty;
     long long topk;
+    long long last_n;
     int is_chat;
     int is_stopless;
     int wants_prompt_logprobs;
     int is_scoring; /* tkx logprobs */
-    tkx_logprob_mode mode;
-    tkx_local *local;
-    tkx_local_adapter *adapter;
+    tkx_local_sample_options extras;
+    int64_t *bias_ids;
+    float *bias_values;
     tkx_tokenizer *tokenizer;
     cli_ids ids;
 } local_run;
 
-/* ---- opening ---- */
-
-static int open_model(local_run *run)
-{
-    tkx_local_options options = TKX_LOCAL_OPTIONS_INIT;
-    tkx_error *err = NULL;
-
-    options.compute =
-        strcmp(run->compute, "f32") == 0 ? TKX_LOCAL_COMPUTE_F32 : TKX_LOCAL_COMPUTE_FAST;
-    options.n_threads = (int)run->n_threads;
-    options.max_memory_bytes = (uint64_t)run->max_memory_mib << 20;
-    if (tkx_local_open(run->model, &options, &run->local, &err) != TKX_OK)
-        return cli_fail(err, "cannot open the model %s", run->model);
-    if (run->adapter_path && tkx_local_adapter_load(run->local, run->adapter_path,
-                                                    &run->adapter, &err) != TKX_OK)
-        return cli_fail(err, "cannot load the adapter %s", run->adapter_path);
-    return CLI_OK;
-}
-
 /* Needed for text that comes in or goes out; ids alone do without. */
 static int open_tokenizer(local_run *run)
 {
-    const char *path = run->args.tokenizer ? run->args.tokenizer : run->model;
     int is_needed = run->is_chat || run->args.tokenizer || !run->args.as_json ||
                     cli_sample_args_is_text(&run->args);
 
-    return is_needed ? cli_text_open(path, NULL, &run->tokenizer) : CLI_OK;
+    return is_needed
+               ? cli_sampler_tokenizer(&run->side, run->args.tokenizer, &run->tokenizer)
+               : CLI_OK;
 }
 
 /* ---- the prompt ---- */
-
-static int find_format(const local_run *run, tkx_chat_format *format)
-{
-    tkx_error *err = NULL;
-    tkx_status st = run->chat_format
-                        ? tkx_chat_format_find(run->chat_format, format, &err)
-                        : tkx_chat_format_detect(
-                              tkx_tokenizer_chat_template(run->tokenizer), format, &err);
-
-    if (st == TKX_OK)
-        return CLI_OK;
-    cli_fail(err, "cannot tell the model's chat format");
-    if (!run->chat_format)
-        cli_hint("name it with --chat-format NAME");
-    return CLI_FAILED;
-}
 
 static int render_chat(local_run *run)
 {
@@ -94,7 +61,7 @@ static int render_chat(local_run *run)
     tkx_chat_format format;
     size_t n = 0;
     tkx_error *err = NULL;
-    int status = find_format(run, &format);
+    int status = cli_text_chat_format(run->tokenizer, run->chat_format, &format);
 
     if (status != CLI_OK)
         return status;
@@ -112,155 +79,97 @@ static int render_chat(local_run *run)
 
 /* ---- the answer ---- */
 
-/* Shortest digits that give the same float again; null where there is no value. */
-static cJSON *number_of(float value)
+static int print_json(const local_run *run, const tkx_sampler_result *result)
 {
-    char text[32];
+    cJSON *object = cli_sample_json(result->response, run->tokenizer);
 
-    if (isnan(value) || isinf(value))
-        return cJSON_CreateNull();
-    snprintf(text, sizeof text, "%.9g", (double)value);
-    return cJSON_CreateRaw(text);
-}
-
-static cJSON *numbers_of(const float *values, size_t n)
-{
-    cJSON *array = cJSON_CreateArray();
-
-    for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(array, number_of(values[i]));
-    return array;
-}
-
-static cJSON *topk_of(const tkx_topk *topk)
-{
-    cJSON *array = cJSON_CreateArray();
-
-    for (size_t i = 0; i < topk->n_rows; i++) {
-        const tkx_topk_row *row = &topk->rows[i];
-        cJSON *pairs = row->tokens ? cJSON_CreateArray() : cJSON_CreateNull();
-
-        for (size_t k = 0; row->tokens && k < row->count; k++) {
-            cJSON *pair = cJSON_CreateArray();
-
-            cJSON_AddItemToArray(pair, cJSON_CreateNumber(row->tokens[k]));
-            cJSON_AddItemToArray(pair, number_of(row->logprobs[k]));
-            cJSON_AddItemToArray(pairs, pair);
-        }
-        cJSON_AddItemToArray(array, pairs);
-    }
-    return array;
-}
-
-static int add_sequence(const local_run *run, cJSON *array, const tkx_sequence *s)
-{
-    cJSON *object = cJSON_CreateObject();
-    cJSON *tokens = cJSON_CreateArray();
-    char *text;
-
-    cJSON_AddItemToArray(array, object);
-    cJSON_AddStringToObject(object, "stop_reason", tkx_stop_reason_name(s->stop_reason));
-    for (size_t i = 0; i < s->n_tokens; i++)
-        cJSON_AddItemToArray(tokens, cJSON_CreateNumber(s->tokens[i]));
-    cJSON_AddItemToObject(object, "tokens", tokens);
-    cJSON_AddItemToObject(object, "logprobs", numbers_of(s->logprobs, s->n_logprobs));
-    if (!run->tokenizer)
-        return CLI_OK;
-    text = cli_text_decode(run->tokenizer, s->tokens, s->n_tokens);
-    if (!text)
+    if (!object)
         return CLI_FAILED;
-    cJSON_AddStringToObject(object, "text", text);
-    free(text);
-    return CLI_OK;
-}
-
-static void add_label(const local_run *run, cJSON *object)
-{
-    tkx_sample_label label = tkx_local_label(run->local, run->adapter, run->mode);
-
-    cJSON_AddStringToObject(object, "backend", label.backend);
-    cJSON_AddStringToObject(object, "weight_type", label.weight_type);
-    cJSON_AddStringToObject(object, "logprob_mode", label.logprob_mode);
-    cJSON_AddStringToObject(object, "reason", label.reason);
-    cJSON_AddStringToObject(object, "compute", label.compute);
-    cJSON_AddStringToObject(object, "model", label.model);
-    if (run->adapter_path)
-        cJSON_AddStringToObject(object, "adapter", run->adapter_path);
-    if (label.adapter_base)
-        cJSON_AddStringToObject(object, "adapter_base_model", label.adapter_base);
-}
-
-static int print_json(const local_run *run, const tkx_sample_response *r)
-{
-    cJSON *object = cJSON_CreateObject();
-    cJSON *sequences;
-    int status = CLI_OK;
-
-    cJSON_AddStringToObject(object, "type", "sample");
-    sequences = cJSON_AddArrayToObject(object, "sequences");
-    for (size_t i = 0; i < r->n_sequences && status == CLI_OK; i++)
-        status = add_sequence(run, sequences, &r->sequences[i]);
-    if (r->prompt_logprobs)
-        cJSON_AddItemToObject(object, "prompt_logprobs",
-                              numbers_of(r->prompt_logprobs, r->n_prompt_logprobs));
-    if (r->topk_prompt_logprobs)
-        cJSON_AddItemToObject(object, "topk_prompt_logprobs",
-                              topk_of(r->topk_prompt_logprobs));
-    cJSON_AddNumberToObject(object, "prompt_cache_hit_tokens",
-                            (double)r->prompt_cache_hit_tokens);
-    add_label(run, object);
+    cli_label_json(object, &result->label, run->side.adapter_path);
     cli_json_line(object);
-    return status;
+    return CLI_OK;
 }
 
 static void print_scores(const local_run *run, const tkx_sample_response *r)
 {
+    size_t n_missing =
+        run->ids.n_ids - r->n_prompt_logprobs; /* some leave out the first */
     double sum = 0;
 
-    for (size_t i = 0; i < r->n_prompt_logprobs; i++) {
-        if (isnan(r->prompt_logprobs[i])) {
+    for (size_t i = 0; i < run->ids.n_ids; i++) {
+        float value = i < n_missing ? NAN : r->prompt_logprobs[i - n_missing];
+
+        if (isnan(value)) {
             printf("%d\t-\n", run->ids.ids[i]);
             continue;
         }
-        printf("%d\t%.6f\n", run->ids.ids[i], (double)r->prompt_logprobs[i]);
-        sum += (double)r->prompt_logprobs[i];
+        printf("%d\t%.6f\n", run->ids.ids[i], (double)value);
+        sum += (double)value;
     }
     printf("sum\t%.6f\n", sum);
 }
 
+static int print(const local_run *run, tkx_sampler_result *result)
+{
+    if (run->is_scoring)
+        result->response->n_sequences = 0; /* the service draws one token in any case */
+    if (run->args.as_json)
+        return print_json(run, result);
+    if (!run->is_scoring)
+        return cli_sample_print(result->response, run->tokenizer, 0);
+    if (result->response->n_prompt_logprobs > run->ids.n_ids) {
+        cli_error("%zu scores came for %zu tokens", result->response->n_prompt_logprobs,
+                  run->ids.n_ids);
+        return CLI_FAILED;
+    }
+    print_scores(run, result->response);
+    return CLI_OK;
+}
+
 /* ---- the run ---- */
+
+static int fill_request(const local_run *run, tkx_chunk *chunk, tkx_sample_request *r)
+{
+    int status = cli_sample_args_request(&run->args, &run->ids, chunk, r);
+
+    if (run->is_scoring) {
+        r->params.has_max_tokens = true;
+        r->params.max_tokens = run->side.mode == TKX_SAMPLER_LOCAL ? 0 : 1;
+    }
+    if (run->is_stopless)
+        r->params.stop_kind = TKX_STOP_TOKENS; /* an empty list: no stop at all */
+    r->prompt_logprobs = run->wants_prompt_logprobs || run->is_scoring;
+    r->topk_prompt_logprobs = run->topk;
+    if (run->last_n > 0)
+        r->prompt_logprobs_last_n = run->last_n;
+    return status;
+}
 
 static int compute(local_run *run)
 {
     tkx_sample_request request = TKX_SAMPLE_REQUEST_INIT;
-    tkx_local_sample_options options = TKX_LOCAL_SAMPLE_OPTIONS_INIT;
-    tkx_sample_response *response = NULL;
+    const char *what = run->is_scoring ? "cannot score the prompt" : "cannot sample";
+    tkx_sampler_result *result = NULL;
+    tkx_future *future = NULL;
     tkx_error *err = NULL;
     tkx_chunk chunk;
-    int status = cli_sample_args_request(&run->args, &run->ids, &chunk, &request);
+    int status = fill_request(run, &chunk, &request);
 
     if (status != CLI_OK)
         return status;
-    if (run->is_scoring) {
-        request.params.has_max_tokens = true;
-        request.params.max_tokens = 0;
-    }
-    if (run->is_stopless)
-        request.params.stop_kind = TKX_STOP_TOKENS; /* an empty list: no stop at all */
-    request.prompt_logprobs = run->wants_prompt_logprobs || run->is_scoring;
-    request.topk_prompt_logprobs = run->topk;
-    options.adapter = run->adapter;
-    options.logprob_mode = run->mode;
-    if (tkx_local_sample(run->local, &request, &options, &response, &err) != TKX_OK)
-        return cli_fail(err,
-                        run->is_scoring ? "cannot score the prompt" : "cannot sample");
-    if (run->args.as_json)
-        status = print_json(run, response);
-    else if (run->is_scoring)
-        print_scores(run, response);
-    else
-        status = cli_sample_print(response, run->tokenizer, 0);
-    tkx_sample_response_free(response);
+    if (tkx_sampler_sample(run->side.sampler, &request, &run->extras, 0, &future, &err) !=
+        TKX_OK)
+        return cli_fail(err, "%s", what);
+    status = cli_wait(&run->side.connection, future, 1, what);
+    if (status == CLI_INTERRUPTED)
+        tkx_future_cancel(future);
+    if (status == CLI_OK &&
+        tkx_future_take_sampler_result(future, &result, &err) != TKX_OK)
+        status = cli_fail(err, "%s", what);
+    if (status == CLI_OK)
+        status = print(run, result);
+    tkx_sampler_result_free(result);
+    tkx_future_unref(future);
     return status;
 }
 
@@ -273,9 +182,12 @@ static int run_all(local_run *run)
                      ? render_chat(run)
                      : cli_sample_args_prompt(&run->args, run->tokenizer, &run->ids);
     if (status == CLI_OK)
-        status = open_model(run);
+        status = cli_sampler_open(&run->side);
+    cli_catch_interrupts();
     return status == CLI_OK ? compute(run) : status;
 }
+
+/* ---- options ---- */
 
 static int find_mode(local_run *run)
 {
@@ -283,7 +195,7 @@ static int find_mode(local_run *run)
 
     for (int i = 0; i < 3; i++) {
         if (strcmp(run->mode_name, names[i]) == 0) {
-            run->mode = (tkx_logprob_mode)i;
+            run->extras.logprob_mode = (tkx_logprob_mode)i;
             return CLI_OK;
         }
     }
@@ -291,35 +203,69 @@ static int find_mode(local_run *run)
     return CLI_USAGE;
 }
 
+/* "ID=VALUE" */
+static int parse_bias(const char *text, int64_t *id, float *value)
+{
+    char *end;
+
+    errno = 0;
+    *id = strtoll(text, &end, 10);
+    if (!errno && end != text && *end == '=' && end[1]) {
+        *value = strtof(end + 1, &end);
+        if (!*end)
+            return CLI_OK;
+    }
+    cli_error("--logit-bias %s: expected ID=NUMBER", text);
+    return CLI_USAGE;
+}
+
+static int set_extras(local_run *run)
+{
+    size_t n = run->biases.n_items;
+    int status = CLI_OK;
+
+    run->extras.min_p = (float)run->min_p;
+    run->extras.repetition_penalty = (float)run->repetition_penalty;
+    run->extras.frequency_penalty = (float)run->frequency_penalty;
+    run->extras.presence_penalty = (float)run->presence_penalty;
+    if (n == 0)
+        return CLI_OK;
+    run->bias_ids = calloc(n, sizeof *run->bias_ids);
+    run->bias_values = calloc(n, sizeof *run->bias_values);
+    if (!run->bias_ids || !run->bias_values) {
+        cli_error("out of memory");
+        return CLI_FAILED;
+    }
+    for (size_t i = 0; i < n && status == CLI_OK; i++)
+        status =
+            parse_bias(run->biases.items[i], &run->bias_ids[i], &run->bias_values[i]);
+    run->extras.bias_tokens = run->bias_ids;
+    run->extras.biases = run->bias_values;
+    run->extras.n_biases = n;
+    return status;
+}
+
 /* -1 to go on, or CLI_USAGE. */
 static int check(local_run *run)
 {
-    if (!run->model) {
-        cli_error("give --local MODEL: a model folder or a GGUF file");
-        return CLI_USAGE;
-    }
-    if (strcmp(run->compute, "fast") != 0 && strcmp(run->compute, "f32") != 0) {
-        cli_error("--compute %s: expected f32 or fast", run->compute);
-        return CLI_USAGE;
-    }
-    if (run->is_chat && !run->args.prompt) {
+    int status = cli_sampler_check(&run->side);
+
+    if (status == CLI_OK && run->is_chat && !run->args.prompt) {
         cli_error("--chat needs --prompt TEXT: what the user says");
-        return CLI_USAGE;
+        status = CLI_USAGE;
     }
-    if (cli_sample_args_check(&run->args) != CLI_OK || find_mode(run) != CLI_OK)
-        return CLI_USAGE;
-    return -1;
+    if (status == CLI_OK)
+        status = cli_sample_args_check(&run->args);
+    if (status == CLI_OK)
+        status = find_mode(run);
+    if (status == CLI_OK)
+        status = set_extras(run);
+    return status == CLI_OK ? -1 : status;
 }
 
-static int run_command(int argc, char **argv, local_run *run, const char *usage,
-                       const char *about)
+static cli_option *local_options(local_run *run, cli_option *rows)
 {
-    cli_option options[CLI_MAX_OPTIONS];
     const cli_option ours[] = {
-        {"local", CLI_STRING, &run->model, "MODEL",
-         "compute here: a model folder or GGUF file", 0, 0, NULL},
-        {"adapter", CLI_STRING, &run->adapter_path, "DIR|TAR",
-         "apply an adapter: the service's archive, packed or not", 0, 0, NULL},
         {"chat", CLI_FLAG, &run->is_chat, NULL, "the prompt is what a user says", 0, 0,
          NULL},
         {"chat-format", CLI_STRING, &run->chat_format, "NAME",
@@ -328,39 +274,59 @@ static int run_command(int argc, char **argv, local_run *run, const char *usage,
          0, NULL},
         {"prompt-logprobs", CLI_FLAG, &run->wants_prompt_logprobs, NULL,
          "score the prompt too", 0, 0, NULL},
+        {"prompt-logprobs-last-n", CLI_INTEGER, &run->last_n, "N",
+         "score the prompt's last N tokens only", 1, 1LL << 40, NULL},
         {"topk-prompt-logprobs", CLI_INTEGER, &run->topk, "K",
          "the K likeliest tokens at each place of the prompt", 0, 1 << 20, NULL},
         {"no-stop", CLI_FLAG, &run->is_stopless, NULL,
          "go on after the model's end tokens", 0, 0, NULL},
         {"logprob-mode", CLI_STRING, &run->mode_name, "MODE",
-         "raw, tempered or filtered (raw)", 0, 0, NULL},
-        {"compute", CLI_STRING, &run->compute, "MODE", "f32 or fast (fast)", 0, 0, NULL},
-        {"threads", CLI_INTEGER, &run->n_threads, "N", "threads that compute (all cores)",
-         1, 64, NULL},
-        {"max-memory", CLI_INTEGER, &run->max_memory_mib, "MIB",
-         "use no more than that (what machine and cgroup allow)", 1, 1LL << 30, NULL},
+         "local: raw, tempered or filtered (raw)", 0, 0, NULL},
+        {"min-p", CLI_NUMBER, &run->min_p, "P",
+         "local: drop what is less likely than P times the best", 0, 0, NULL},
+        {"repetition-penalty", CLI_NUMBER, &run->repetition_penalty, "X",
+         "local: divide the logits of tokens that occurred", 0, 0, NULL},
+        {"frequency-penalty", CLI_NUMBER, &run->frequency_penalty, "X",
+         "local: subtract X for each occurrence", 0, 0, NULL},
+        {"presence-penalty", CLI_NUMBER, &run->presence_penalty, "X",
+         "local: subtract X once for a token that occurred", 0, 0, NULL},
+        {"logit-bias", CLI_STRINGS, &run->biases, "ID=X",
+         "local: add X to a token's logit; may be repeated", 0, 0, NULL},
     };
+
+    return cli_options_add(rows, ours, sizeof ours / sizeof *ours);
+}
+
+static int run_command(int argc, char **argv, local_run *run, const char *usage,
+                       const char *about)
+{
+    cli_option options[CLI_MAX_OPTIONS];
     const cli_syntax syntax = {usage, about, options, 0, 0};
     int status;
 
-    cli_sample_options(&run->args,
-                       cli_options_add(options, ours, sizeof ours / sizeof *ours));
+    cli_sampler_remote_options(
+        &run->side,
+        cli_sample_options(&run->args, local_options(run, cli_sampler_local_options(
+                                                              &run->side, options))));
     status = cli_parse(&syntax, argc, argv, NULL, NULL);
     if (status < 0)
         status = check(run);
     if (status < 0)
         status = run_all(run);
-    tkx_local_adapter_unload(run->adapter);
-    tkx_local_free(run->local);
+    cli_sampler_close(&run->side);
     tkx_tokenizer_unref(run->tokenizer);
     cli_ids_clear(&run->ids);
     cli_list_clear(&run->args.stops);
+    cli_list_clear(&run->biases);
+    free(run->bias_ids);
+    free(run->bias_values);
     return status;
 }
 
 #define LOCAL_RUN_INIT                                                                   \
     {                                                                                    \
-        .args = CLI_SAMPLE_ARGS_INIT, .compute = "fast", .mode_name = "raw"              \
+        .args = CLI_SAMPLE_ARGS_INIT, .side = CLI_SAMPLER_INIT,                          \
+        .extras = TKX_LOCAL_SAMPLE_OPTIONS_INIT, .mode_name = "raw"                      \
     }
 
 int cmd_sample_is_local(int argc, char **argv)
@@ -376,8 +342,12 @@ int cmd_sample_local(int argc, char **argv)
 {
     local_run run = LOCAL_RUN_INIT;
 
-    return run_command(argc, argv, &run, "sample --local MODEL --prompt TEXT [options]",
-                       "Let a model on this machine continue a prompt.");
+    return run_command(
+        argc, argv, &run,
+        "sample --local MODEL [--backend auto (--base-model NAME | "
+        "--model-path PATH)] --prompt TEXT [options]",
+        "Let a model on this machine continue a prompt, or, with --backend "
+        "auto, where the service cannot.");
 }
 
 int cmd_logprobs(int argc, char **argv)
@@ -386,5 +356,6 @@ int cmd_logprobs(int argc, char **argv)
 
     run.is_scoring = 1;
     return run_command(argc, argv, &run, "logprobs --local MODEL --prompt TEXT [options]",
-                       "Score the tokens of a prompt with a model on this machine.");
+                       "Score the tokens of a prompt with a model on this machine, or of "
+                       "the service (--backend).");
 }

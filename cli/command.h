@@ -18,6 +18,7 @@ typedef struct cli_command {
 
 extern const cli_command cli_commands[];
 
+cli_run_fn cmd_chat;
 cli_run_fn cmd_checkpoint_download;
 cli_run_fn cmd_doctor;
 cli_run_fn cmd_hw;

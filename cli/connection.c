@@ -33,6 +33,11 @@ int cli_is_interrupted(void)
     return n_interrupts > 0;
 }
 
+void cli_clear_interrupts(void)
+{
+    n_interrupts = 0;
+}
+
 cli_option *cli_connection_options(cli_connection *c, cli_option *rows)
 {
     const cli_option ours[] = {

@@ -12,6 +12,7 @@
 const cli_command cli_commands[] = {
     {"train sft", cmd_train_sft, "fine-tune a LoRA adapter on pairs of texts"},
     {"sample", cmd_sample, "let a model continue a prompt"},
+    {"chat", cmd_chat, "talk with a model, a line at a time"},
     {"checkpoint download", cmd_checkpoint_download,
      "fetch a checkpoint as an adapter's folder"},
     {"doctor", cmd_doctor, "check this machine and this installation"},

@@ -13,14 +13,9 @@
 
 #define MAX_PROMPT_FILE_BYTES (64u << 20)
 
-cli_option *cli_sample_options(cli_sample_args *a, cli_option *rows)
+cli_option *cli_sample_params_options(cli_sample_args *a, cli_option *rows)
 {
     const cli_option ours[] = {
-        {"prompt", CLI_STRING, &a->prompt, "TEXT", "what to continue", 0, 0, NULL},
-        {"prompt-tokens", CLI_STRING, &a->prompt_tokens, "1,2,3",
-         "the prompt as token ids", 0, 0, NULL},
-        {"prompt-file", CLI_STRING, &a->prompt_file, "FILE",
-         "the prompt from a file: text, or a JSON array of ids", 0, 0, NULL},
         {"tokenizer", CLI_STRING, &a->tokenizer, "FILE",
          "tokenizer.json, GGUF file or model folder", 0, 0, NULL},
         {"max-tokens", CLI_INTEGER, &a->max_tokens, "N",
@@ -34,12 +29,26 @@ cli_option *cli_sample_options(cli_sample_args *a, cli_option *rows)
          NULL},
         {"stop", CLI_STRINGS, &a->stops, "TEXT", "end a sample there; may be repeated", 0,
          0, NULL},
-        {"num-samples", CLI_INTEGER, &a->num_samples, "N", "how many samples (1)", 1,
-         1 << 20, NULL},
-        {"json", CLI_FLAG, &a->as_json, NULL, "one JSON object a sample", 0, 0, NULL},
     };
 
     return cli_options_add(rows, ours, sizeof ours / sizeof *ours);
+}
+
+cli_option *cli_sample_options(cli_sample_args *a, cli_option *rows)
+{
+    const cli_option ours[] = {
+        {"prompt", CLI_STRING, &a->prompt, "TEXT", "what to continue", 0, 0, NULL},
+        {"prompt-tokens", CLI_STRING, &a->prompt_tokens, "1,2,3",
+         "the prompt as token ids", 0, 0, NULL},
+        {"prompt-file", CLI_STRING, &a->prompt_file, "FILE",
+         "the prompt from a file: text, or a JSON array of ids", 0, 0, NULL},
+        {"num-samples", CLI_INTEGER, &a->num_samples, "N", "how many samples (1)", 1,
+         1 << 20, NULL},
+        {"json", CLI_FLAG, &a->as_json, NULL, "print JSON", 0, 0, NULL},
+    };
+
+    return cli_sample_params_options(
+        a, cli_options_add(rows, ours, sizeof ours / sizeof *ours));
 }
 
 int cli_sample_args_check(const cli_sample_args *args)
@@ -51,6 +60,11 @@ int cli_sample_args_check(const cli_sample_args *args)
             "give one of --prompt TEXT, --prompt-tokens 1,2,3 and --prompt-file FILE");
         return CLI_USAGE;
     }
+    return cli_sample_params_check(args);
+}
+
+int cli_sample_params_check(const cli_sample_args *args)
+{
     if (args->temperature < 0) {
         cli_error("--temperature %g: expected 0 or more", args->temperature);
         return CLI_USAGE;

@@ -29,10 +29,13 @@ typedef struct cli_sample_args {
         .top_k = -1, .num_samples = 1, .temperature = 1.0, .top_p = 1.0                  \
     }
 
+/* Rows of prompt and parameters, or of the parameters alone. */
 cli_option *cli_sample_options(cli_sample_args *args, cli_option *rows);
+cli_option *cli_sample_params_options(cli_sample_args *args, cli_option *rows);
 
 /* CLI_OK, or CLI_USAGE after saying what is wrong. */
 int cli_sample_args_check(const cli_sample_args *args);
+int cli_sample_params_check(const cli_sample_args *args);
 
 /* Does the prompt need a tokenizer to become ids? */
 int cli_sample_args_is_text(const cli_sample_args *args);

@@ -127,3 +127,19 @@ int64_t cli_text_end_id(const tkx_tokenizer *tokenizer)
     cli_error("the tokenizer names no token that ends a text");
     return -1;
 }
+
+int cli_text_chat_format(const tkx_tokenizer *tokenizer, const char *name,
+                         tkx_chat_format *out)
+{
+    tkx_error *err = NULL;
+    tkx_status st =
+        name ? tkx_chat_format_find(name, out, &err)
+             : tkx_chat_format_detect(tkx_tokenizer_chat_template(tokenizer), out, &err);
+
+    if (st == TKX_OK)
+        return CLI_OK;
+    cli_fail(err, "cannot tell the model's chat format");
+    if (!name)
+        cli_hint("name it with --chat-format NAME");
+    return CLI_FAILED;
+}

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <tkx/tokenizer.h>
+#include <tkx/chat.h>
 
 /*
  * The tokenizer to use: the file of --tokenizer if given, else the one that the service
@@ -31,6 +31,9 @@ int cli_text_encode(const tkx_tokenizer *tokenizer, const char *text, cli_ids *i
 int cli_ids_parse(const char *option, const char *list, cli_ids *ids);
 /* The text of ids, special tokens left out; free() it.  NULL after saying why. */
 char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids);
+/* The chat format: by name if given, else what the model's own template writes. */
+int cli_text_chat_format(const tkx_tokenizer *tokenizer, const char *name,
+                         tkx_chat_format *out);
 /* The id that ends a training text; -1 after saying that the tokenizer has none. */
 int64_t cli_text_end_id(const tkx_tokenizer *tokenizer);
 

@@ -117,7 +117,8 @@ TKX_API size_t tkx_local_max_positions(const tkx_local *local);
 /** Threads that compute.  Thread: any. */
 TKX_API size_t tkx_local_n_threads(const tkx_local *local);
 
-/* A sample got a token.  Thread: a compute thread; must be short, no call into tkx. */
+/* A sample got a token.  Thread: a compute thread; must be short, no call into tkx.  Not
+   called after its future has completed. */
 typedef void tkx_local_token_fn(int64_t sample, int32_t token, float logprob,
                                 void *user_data);
 

@@ -193,8 +193,10 @@ static bool on_token(void *ctx, size_t sample, int64_t id, float logprob)
 {
     operation *op = ctx;
 
+    pthread_mutex_lock(&op->lock); /* nobody may listen any more */
     if (op->on_token)
         op->on_token((int64_t)sample, (int32_t)id, logprob, op->user_data);
+    pthread_mutex_unlock(&op->lock);
     return op->watch && tkx__stop_watch_push(op->watch, sample, id);
 }
 
@@ -293,7 +295,7 @@ static tkx_status submit(operation *op, const tkx_sample_request *r,
         st = set_targets(op, r->target_prompt_logprobs, &spec, &rows, err);
     if (st == TKX_OK)
         st = set_stops(op, &r->params, spec.n_samples, end_ids, &spec, err);
-    if (op->on_token || op->watch)
+    if (o->on_token || op->watch)
         spec.on_token = on_token;
     if (st == TKX_OK) {
         atomic_fetch_add(&op->n_refs, 1); /* the job's */
@@ -387,6 +389,7 @@ static void on_given_up(tkx_future *future, tkx_status reason, void *arg)
     (void)future;
     (void)reason;
     pthread_mutex_lock(&op->lock);
+    op->on_token = NULL;
     job_id = op->job_id;
     pthread_mutex_unlock(&op->lock);
     if (job_id)

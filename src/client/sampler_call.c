@@ -11,6 +11,7 @@
  * Loop thread only.  At each moment one future is followed; when it is given up, the
  * watch on it is left behind with nobody to tell.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -29,9 +30,15 @@ typedef enum call_state {
     CALL_LOCAL
 } call_state;
 
+/* On what is followed, until that has completed; tokens of a local answer pass through
+ * it.
+ */
 typedef struct inner_watch {
     tkx__future_watch watch; /* first: it is found by it */
     sampler_call *call;      /* NULL: given up */
+    pthread_mutex_t lock;
+    tkx_local_token_fn *on_token; /* under the lock; NULL: nobody listens (any more) */
+    void *user_data;
 } inner_watch;
 
 struct sampler_call {
@@ -67,10 +74,15 @@ static void unlist(sampler_call *c)
         c->next->prev = c->prev;
 }
 
+/* After this no token is told. */
 static void give_up_inner(sampler_call *c)
 {
-    if (c->watch)
+    if (c->watch) {
+        pthread_mutex_lock(&c->watch->lock);
+        c->watch->on_token = NULL;
+        pthread_mutex_unlock(&c->watch->lock);
         c->watch->call = NULL;
+    }
     c->watch = NULL;
     if (c->inner)
         (void)tkx_future_cancel(c->inner);
@@ -144,12 +156,20 @@ static void succeed(sampler_call *c, tkx_sample_response *response,
 
 static void on_inner(sampler_call *c, tkx_future *inner);
 
+static void free_watch(inner_watch *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_destroy(&w->lock);
+    tkx__free(w);
+}
+
 static void on_watch(tkx_future *future, tkx__future_watch *watch)
 {
     inner_watch *w = (inner_watch *)(void *)watch;
     sampler_call *c = w->call;
 
-    tkx__free(w);
+    free_watch(w);
     if (!c)
         return;
     c->watch = NULL;
@@ -158,23 +178,43 @@ static void on_watch(tkx_future *future, tkx__future_watch *watch)
     tkx_future_unref(future);
 }
 
-/* The future is taken. */
-static void follow(sampler_call *c, tkx_future *inner)
+/* NULL: the call has failed. */
+static inner_watch *new_watch(sampler_call *c)
 {
     inner_watch *w = tkx__calloc(1, sizeof *w);
     tkx_error *error = NULL;
 
-    c->inner = inner;
     if (!w) {
         (void)tkx__fail_memory(&error);
         fail(c, error);
-        return;
+        return NULL;
     }
     w->watch.fn = on_watch;
     w->call = c;
+    pthread_mutex_init(&w->lock, NULL);
+    return w;
+}
+
+/* Both are taken. */
+static void follow(sampler_call *c, inner_watch *w, tkx_future *inner)
+{
+    c->inner = inner;
     c->watch = w;
     if (!tkx__future_add_watch(inner, &w->watch))
         on_watch(inner, &w->watch);
+}
+
+/* The future is taken. */
+static void go_on_with(sampler_call *c, tkx_future *inner)
+{
+    inner_watch *w = new_watch(c);
+
+    if (w) {
+        follow(c, w, inner);
+        return;
+    }
+    (void)tkx_future_cancel(inner);
+    tkx_future_unref(inner);
 }
 
 /* ---- the local side ---- */
@@ -211,23 +251,51 @@ static void say_switch(sampler_call *c)
     s->loop.is_away = true;
 }
 
-static void go_local(sampler_call *c, const char *reason)
+/* Compute thread. */
+static void relay(int64_t sample, int32_t token, float logprob, void *user_data)
+{
+    inner_watch *w = user_data;
+
+    pthread_mutex_lock(&w->lock);
+    if (w->on_token)
+        w->on_token(sample, token, logprob, w->user_data);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void start_local(sampler_call *c, inner_watch *w)
 {
     tkx_sampler *s = c->sampler;
     tkx_local_sample_options options = c->local_only;
     tkx_future *inner = NULL;
     tkx_error *error = NULL;
 
+    options.adapter = s->adapter;
+    if (options.on_token) {
+        w->on_token = options.on_token;
+        w->user_data = options.user_data;
+        options.on_token = relay;
+        options.user_data = w;
+    }
+    if (tkx_local_sample_start(s->local, s->context, &c->request, &options, &inner,
+                               &error) == TKX_OK) {
+        follow(c, w, inner);
+        return;
+    }
+    free_watch(w);
+    local_failed(c, error);
+}
+
+static void go_local(sampler_call *c, const char *reason)
+{
+    inner_watch *w;
+
     give_up_inner(c);
     c->state = CALL_LOCAL;
     c->reason = reason;
     say_switch(c);
-    options.adapter = s->adapter;
-    if (tkx_local_sample_start(s->local, s->context, &c->request, &options, &inner,
-                               &error) == TKX_OK)
-        follow(c, inner);
-    else
-        local_failed(c, error);
+    w = new_watch(c);
+    if (w)
+        start_local(c, w);
 }
 
 static void take_local(sampler_call *c, tkx_future *inner)
@@ -274,7 +342,7 @@ static void remote_failed(sampler_call *c, tkx_error *error)
     if (c->state != CALL_ASKING && tkx__either_may_be_retired(error) &&
         tkx_service_get_capabilities(s->service, &inner, NULL) == TKX_OK) {
         c->state = CALL_ASKING;
-        follow(c, inner);
+        go_on_with(c, inner);
         return;
     }
     c->remote_error = NULL;
@@ -355,7 +423,7 @@ static void go_remote(sampler_call *c)
         st = tkx_sampling_sample(sampling, &c->request, 0, &inner, &error);
     tkx__future_note_state(c->future, TKX_FUTURE_WAITING, 0);
     if (st == TKX_OK)
-        follow(c, inner);
+        go_on_with(c, inner);
     else
         fail(c, error);
 }

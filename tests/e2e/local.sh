@@ -36,3 +36,36 @@ run 1 "$tkx" sample --local "$models/llama" --prompt x --max-memory 1
 says "does not fit"
 run 2 "$tkx" sample --local "$models/llama" --prompt x --compute f64
 says "expected f32 or fast"
+
+# The service first, this machine in its place.
+auto=("$tkx" sample --backend auto --local "$models/llama" --prompt-tokens 5,9,200 --max-tokens 6 --seed 4
+    --no-stop --compute f32 --json)
+answer() {
+    sed 's/"backend":.*//' "$work/out.txt"
+}
+start_server --base-model "tests/llama=$models/llama"
+run 0 "${auto[@]}" --base-model tests/llama
+prints '"backend":"remote".*"reason":"answered"'
+answer >"$work/remote"
+run 0 "${auto[@]}" --base-model tests/gone
+prints '"backend":"local".*"reason":"retired"'
+run 1 "${auto[@]}" --model-path tinker://gone/sampler_weights/x --base-model tests/llama \
+    --adapter "$models/llama/adapters/r4"
+run 2 "${auto[@]}" --model-path tinker://gone/sampler_weights/x
+says "needs --adapter"
+run 2 "${auto[@]}"
+says "give --base-model NAME"
+run 1 "${auto[@]}" --base-model tests/llama --min-p 0.1
+says "local engine only"
+stop_server
+run 0 "${auto[@]}" --base-model tests/llama
+prints '"backend":"local".*"reason":"unreachable"'
+
+# Controls that only this machine has.
+run 0 "${sample[@]}" --logit-bias 7=1000 --logprob-mode filtered
+prints '"tokens":\[7,7,7,7,7,7,7,7\],"logprobs":\[0,0'
+prints '"logprob_mode":"filtered"'
+run 2 "${sample[@]}" --logit-bias 7
+says "expected ID=NUMBER"
+run 0 "${sample[@]}" --prompt-logprobs --prompt-logprobs-last-n 1
+prints '"prompt_logprobs":\[null,.*null,-[0-9.]+\]'

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sampler.c - see sampler.h. */
+#include "sampler.h"
+
+#include <string.h>
+
+#include "command.h"
+#include "output.h"
+
+cli_option *cli_sampler_local_options(cli_sampler *s, cli_option *rows)
+{
+    const cli_option ours[] = {
+        {"local", CLI_STRING, &s->model, "MODEL",
+         "compute here: a model folder or GGUF file", 0, 0, NULL},
+        {"adapter", CLI_STRING, &s->adapter_path, "DIR|TAR",
+         "apply an adapter: the service's archive, packed or not", 0, 0, NULL},
+        {"compute", CLI_STRING, &s->compute, "MODE", "f32 or fast (fast)", 0, 0, NULL},
+        {"threads", CLI_INTEGER, &s->n_threads, "N", "threads that compute (all cores)",
+         1, 64, NULL},
+        {"max-memory", CLI_INTEGER, &s->max_memory_mib, "MIB",
+         "use no more than that (what machine and cgroup allow)", 1, 1LL << 30, NULL},
+    };
+
+    return cli_options_add(rows, ours, sizeof ours / sizeof *ours);
+}
+
+cli_option *cli_sampler_remote_options(cli_sampler *s, cli_option *rows)
+{
+    const cli_option ours[] = {
+        {"backend", CLI_STRING, &s->backend, "WHICH",
+         "remote, local, or auto: here when the service cannot be had", 0, 0, NULL},
+        {"base-model", CLI_STRING, &s->base_model, "NAME", "of the service: a base model",
+         0, 0, NULL},
+        {"model-path", CLI_STRING, &s->model_path, "PATH",
+         "of the service: a checkpoint, tinker://...", 0, 0, NULL},
+    };
+
+    return cli_connection_options(
+        &s->connection, cli_options_add(rows, ours, sizeof ours / sizeof *ours));
+}
+
+/* ---- checks ---- */
+
+static int usage(const char *why)
+{
+    cli_error("%s", why);
+    return CLI_USAGE;
+}
+
+static int find_mode(cli_sampler *s)
+{
+    static const char *const names[] = {"remote", "local", "auto"};
+
+    s->mode = s->model ? TKX_SAMPLER_LOCAL : TKX_SAMPLER_REMOTE;
+    if (!s->backend)
+        return CLI_OK;
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(s->backend, names[i]) == 0) {
+            s->mode = (tkx_sampler_mode)i;
+            return CLI_OK;
+        }
+    }
+    cli_error("--backend %s: expected remote, local or auto", s->backend);
+    return CLI_USAGE;
+}
+
+int cli_sampler_check(cli_sampler *s)
+{
+    if (find_mode(s) != CLI_OK)
+        return CLI_USAGE;
+    if (strcmp(s->compute, "fast") != 0 && strcmp(s->compute, "f32") != 0) {
+        cli_error("--compute %s: expected f32 or fast", s->compute);
+        return CLI_USAGE;
+    }
+    if (s->mode != TKX_SAMPLER_REMOTE && !s->model)
+        return usage("give --local MODEL: a model folder or a GGUF file");
+    if (s->mode == TKX_SAMPLER_LOCAL && (s->base_model || s->model_path))
+        return usage("--base-model and --model-path are the service's: give --backend "
+                     "auto to use both");
+    if (s->mode != TKX_SAMPLER_LOCAL && !s->base_model && !s->model_path)
+        return usage("give --base-model NAME or --model-path PATH");
+    if (s->mode == TKX_SAMPLER_AUTO && !s->model_path != !s->adapter_path)
+        return usage(s->model_path
+                         ? "--model-path needs --adapter: the base never answers in its "
+                           "place"
+                         : "--adapter needs --model-path: the checkpoint that it is");
+    return CLI_OK;
+}
+
+/* ---- opening ---- */
+
+static int open_local(cli_sampler *s)
+{
+    tkx_local_options options = TKX_LOCAL_OPTIONS_INIT;
+    tkx_error *err = NULL;
+
+    options.compute =
+        strcmp(s->compute, "f32") == 0 ? TKX_LOCAL_COMPUTE_F32 : TKX_LOCAL_COMPUTE_FAST;
+    options.n_threads = (int)s->n_threads;
+    options.max_memory_bytes = (uint64_t)s->max_memory_mib << 20;
+    if (tkx_local_open(s->model, &options, &s->local, &err) != TKX_OK)
+        return cli_fail(err, "cannot open the model %s", s->model);
+    if (s->adapter_path &&
+        tkx_local_adapter_load(s->local, s->adapter_path, &s->adapter, &err) != TKX_OK)
+        return cli_fail(err, "cannot load the adapter %s", s->adapter_path);
+    return CLI_OK;
+}
+
+int cli_sampler_open(cli_sampler *s)
+{
+    tkx_sampler_options options = TKX_SAMPLER_OPTIONS_INIT;
+    tkx_error *err = NULL;
+    int status = CLI_OK;
+
+    if (s->mode != TKX_SAMPLER_REMOTE)
+        status = open_local(s);
+    if (status == CLI_OK && s->mode != TKX_SAMPLER_LOCAL)
+        status = cli_connection_open(&s->connection);
+    if (status != CLI_OK)
+        return status;
+    options.mode = s->mode;
+    options.service = s->connection.service;
+    options.base_model = s->base_model;
+    options.model_path = s->model_path;
+    options.local = s->local;
+    options.adapter = s->adapter;
+    if (tkx_sampler_new(&options, &s->sampler, &err) != TKX_OK)
+        return cli_fail(err, "cannot sample");
+    return CLI_OK;
+}
+
+void cli_sampler_close(cli_sampler *s)
+{
+    tkx_sampler_free(s->sampler);
+    cli_connection_close(&s->connection);
+    tkx_local_adapter_unload(s->adapter);
+    tkx_local_free(s->local);
+}
+
+int cli_sampler_tokenizer(const cli_sampler *s, const char *file, tkx_tokenizer **out)
+{
+    const char *id =
+        s->base_model && strcmp(s->base_model, "tkx/bytes") == 0 ? "bytes" : NULL;
+
+    if (!file && s->model)
+        file = s->model;
+    return cli_text_open(file, id, out);
+}

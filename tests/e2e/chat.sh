@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# A conversation from a pipe: here, there, and here in place of there; Ctrl-C ends an answer.
+. "$(dirname "$0")/lib.sh"
+tkx=$TKX_BIN/tkx
+models=$(cd "$(dirname "$0")/../data/models" && pwd)
+short=(--max-tokens 12 --seed 3 --chat-format chatml)
+
+talk() { # talk STATUS OPTION... - lines on stdin
+    local expected=$1 status=0
+    shift
+    timeout -k 5 90 "$tkx" chat "$@" >"$work/out.txt" 2>"$work/err.txt" || status=$?
+    [ "$status" = "$expected" ] || {
+        cat "$work/out.txt" "$work/err.txt" >&2
+        fail "expected status $expected, got $status: chat $*"
+    }
+}
+lines() {
+    wc -l <"$work/out.txt"
+}
+
+# Here: an answer for each line, the same ones again; /clear forgets.
+printf 'Hello there\nAnd now?\n' | talk 0 --local "$models/llama" "${short[@]}" --threads 1
+cp "$work/out.txt" "$work/first"
+[ "$(lines)" -ge 2 ] || fail "two lines had fewer than two answers"
+printf 'Hello there\nAnd now?' | talk 0 --local "$models/llama" "${short[@]}" --threads 2
+cmp -s "$work/out.txt" "$work/first" || fail "the same conversation went another way"
+printf 'And now?\n/clear\nHello there\nAnd now?\n/exit\nnever sent\n' |
+    talk 0 --local "$models/llama" "${short[@]}"
+head -c "$(wc -c <"$work/first")" <(tail -c "$(wc -c <"$work/first")" "$work/out.txt") |
+    cmp -s - "$work/first" || fail "/clear did not begin anew"
+printf '/help\n/nonsense\n' | talk 0 --local "$models/llama" "${short[@]}"
+says "/clear"
+says "/nonsense is no command"
+[ "$(lines)" = 0 ] || fail "commands are not answered by the model"
+
+# What is shown is UTF-8, whatever the model says.
+printf 'x\n' | talk 0 --local "$models/qwen2" --max-tokens 200 --seed 9 --chat-format qwen2
+iconv -f UTF-8 -t UTF-8 "$work/out.txt" >/dev/null || fail "the answer is not UTF-8"
+
+# A model without a template needs a format's name.
+printf 'x\n' | talk 1 --local "$models/gguf/qwen2-Q4_0.gguf" --chat-format nonsense
+talk 2 --local "$models/llama" --compute f64 </dev/null
+talk 2 </dev/null
+
+# There, and here when the service is gone.
+start_server --base-model "tests/llama=$models/llama"
+both=(--backend auto --base-model tests/llama --local "$models/llama" --compute f32)
+printf 'Hello there\n' | talk 0 --backend remote --base-model tests/llama --tokenizer "$models/llama" "${short[@]}"
+cp "$work/out.txt" "$work/remote"
+printf 'Hello there\n' | talk 0 "${both[@]}" "${short[@]}"
+says "answered by the remote side"
+cmp -s "$work/out.txt" "$work/remote" || fail "auto does not answer as the service does"
+stop_server
+printf 'Hello there\n' | talk 0 "${both[@]}" "${short[@]}"
+says "answered by the local side: unreachable"
+cmp -s "$work/out.txt" "$work/remote" || fail "the local side does not answer as the service did"
+
+# Ctrl-C ends the answer, not the conversation.  (Each line waits for an answer's end.)
+mkfifo "$work/in" "$work/out"
+set -m
+"$tkx" chat --local "$models/llama" --chat-format chatml --stop "never in ten thousand tokens" \
+    --threads 1 <"$work/in" >"$work/out" 2>"$work/chat.err" &
+chat=$!
+set +m
+exec 7>"$work/in" 8<"$work/out"
+echo "go on and on" >&7
+IFS= read -r -n 1 -u 8 || fail "no answer began"
+kill -INT "$chat"
+cat <&8 >"$work/rest" &
+reader=$!
+echo "/exit" >&7
+exec 7>&-
+status=0
+wait "$chat" || status=$?
+exec 8<&-
+wait "$reader" || true
+[ "$status" = 0 ] || fail "an interrupted answer ended the program with $status"
