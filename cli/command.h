@@ -19,6 +19,9 @@ typedef struct cli_command {
 extern const cli_command cli_commands[];
 
 cli_run_fn cmd_chat;
+cli_run_fn cmd_auth_login;
+cli_run_fn cmd_auth_logout;
+cli_run_fn cmd_auth_status;
 cli_run_fn cmd_checkpoint_download;
 cli_run_fn cmd_doctor;
 cli_run_fn cmd_hw;

@@ -80,7 +80,8 @@ int cli_connection_open(cli_connection *connection)
 
         cli_fail(err, "cannot use the service");
         if (status == TKX_ERR_AUTH)
-            cli_hint("give a key with --api-key KEY or TINKER_API_KEY");
+            cli_hint("give a key with --api-key KEY or TINKER_API_KEY, or store one with "
+                     "`tkx auth login`");
         return CLI_FAILED;
     }
     return CLI_OK;

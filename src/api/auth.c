@@ -189,6 +189,16 @@ tkx__secret *tkx__auth_get(tkx__auth *auth)
     return NULL;
 }
 
+const char *tkx__auth_key_text(const tkx__auth *auth)
+{
+    return auth && auth->key ? auth->key->text : NULL;
+}
+
+const char *tkx__auth_token_text(const tkx__auth *auth)
+{
+    return auth && auth->token ? auth->token->text : NULL;
+}
+
 tkx__secret *tkx__auth_token(tkx__auth *auth)
 {
     return auth->uses_jwt ? tkx__secret_ref(auth->token) : NULL;

@@ -62,6 +62,11 @@ bool tkx__auth_refused(tkx__auth *auth, const tkx__secret *refused);
 /* The current token's text for reading claims; NULL when requests carry a plain key. */
 tkx__secret *tkx__auth_token(tkx__auth *auth);
 
+/* The credential and the token made from it, or NULL; borrowed until the loop turns.  For
+   taking them out of texts that the server made. */
+const char *tkx__auth_key_text(const tkx__auth *auth); /* accepts NULL */
+const char *tkx__auth_token_text(const tkx__auth *auth);
+
 /* Stop the background refresh; waiters get CLOSED. */
 void tkx__auth_stop(tkx__auth *auth);
 

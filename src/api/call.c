@@ -109,6 +109,7 @@ static tkx__attempt attempt_of(const tkx__call *call)
         .what = call->spec.what,
         .url = call->url,
         .secret = call->key ? call->key->text : NULL,
+        .key = tkx__auth_key_text(call->site->auth),
         .request_id = call->spec.request_id,
         .seq_id = call->spec.seq_id,
         .n_sends = call->n_sends,

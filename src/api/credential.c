@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/credential_file.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
 
 #define MAX_CREDENTIAL ((size_t)64 << 10)
-#define MAX_FILE ((size_t)1 << 20)
 
 static bool is_jwt(const char *key)
 {
@@ -102,6 +102,11 @@ static bool is_sendable(const char *key)
     return true;
 }
 
+bool tkx__credential_is_key(const char *text)
+{
+    return text && *text && is_sendable(text);
+}
+
 /* Take a key from a source, after the checks that can be made here. */
 static tkx_status accept_key(tkx__credential *out, const tkx__auth_options *options,
                              const char *key, const char *source, int64_t wall_ms,
@@ -125,71 +130,44 @@ static tkx_status accept_key(tkx__credential *out, const tkx__auth_options *opti
     return out->key ? TKX_OK : tkx__fail_memory(err);
 }
 
-/* {"default": ID, "keys": {ID: {"key": ...}}} */
-static char *default_key_of(const char *text)
+static tkx_status nothing_found(tkx_error **err)
 {
-    cJSON *root = cJSON_Parse(text);
-    const cJSON *id = cJSON_GetObjectItemCaseSensitive(root, "default");
-    const cJSON *keys = cJSON_GetObjectItemCaseSensitive(root, "keys");
-    const cJSON *entry = cJSON_IsString(id)
-                             ? cJSON_GetObjectItemCaseSensitive(keys, id->valuestring)
-                             : NULL;
-    const cJSON *key = cJSON_GetObjectItemCaseSensitive(entry, "key");
-    char *copy = cJSON_IsString(key) ? tkx__strdup(key->valuestring) : NULL;
-
-    if (cJSON_IsString(key))
-        tkx__wipe(key->valuestring, strlen(key->valuestring));
-    cJSON_Delete(root);
-    return copy;
+    return tkx__fail(err, TKX_ERR_AUTH,
+                     "no API key: give one as an option, set TINKER_API_KEY, set "
+                     "TINKER_CREDENTIAL_CMD to a command that prints one, or store one "
+                     "with `tkx auth login`");
 }
 
-static char *read_key_file(const char *path)
-{
-    char *text = tkx__malloc(MAX_FILE + 1);
-    FILE *file = text ? fopen(path, "re") : NULL;
-    size_t n = file ? fread(text, 1, MAX_FILE, file) : 0;
-    char *key = NULL;
-
-    if (n > 0) {
-        text[n] = '\0';
-        key = default_key_of(text);
-        tkx__wipe(text, n);
-    }
-    if (file)
-        fclose(file);
-    tkx__free(text);
-    return key;
-}
-
-static char *stored_key(const tkx__auth_options *options)
-{
-    const char *home = options->ignore_environment ? NULL : getenv("HOME");
-    tkx__buf path;
-
-    if (options->credentials_file)
-        return read_key_file(options->credentials_file);
-    if (!home || !*home)
-        return NULL;
-    tkx__buf_init(&path, 1 << 16);
-    tkx__buf_printf(&path, "%s/.tinker/credentials.json", home);
-    char *key = path.status == TKX_OK ? read_key_file(path.data) : NULL;
-    tkx__buf_clear(&path);
-    return key;
-}
-
+/* The stored default key.  A file that is there and cannot be used is an error: a user
+ * who stored a key would otherwise look for it in vain. */
 static tkx_status from_file(tkx__credential *out, const tkx__auth_options *options,
                             int64_t wall_ms, tkx_error **err)
 {
-    char *key = stored_key(options);
+    const char *path = options->credentials_file;
+    tkx__stored_key *stored = NULL;
+    tkx_error *why = NULL;
+    tkx__buf home;
+    tkx_status st = TKX_OK;
 
-    if (!key)
-        return tkx__fail(err, TKX_ERR_AUTH,
-                         "no API key: give one as an option, set TINKER_API_KEY, or set "
-                         "TINKER_CREDENTIAL_CMD to a command that prints one");
-    tkx_status st =
-        accept_key(out, options, key, "~/.tinker/credentials.json", wall_ms, err);
-    tkx__wipe(key, strlen(key));
-    tkx__free(key);
+    if (!path && options->ignore_environment)
+        return nothing_found(err);
+    tkx__buf_init(&home, 1 << 16);
+    if (!path) {
+        st = tkx__credential_file_path(&home, &why);
+        path = tkx__buf_text(&home);
+    }
+    if (st == TKX_OK)
+        st = tkx__credential_file_read(path, &stored, &why);
+    if (st == TKX_OK)
+        st = accept_key(out, options, stored->key, path, wall_ms, err);
+    else if (st == TKX_ERR_NOT_FOUND || st == TKX_ERR_NO_MEMORY)
+        st = st == TKX_ERR_NOT_FOUND ? nothing_found(err) : tkx__fail_memory(err);
+    else
+        st =
+            tkx__fail(err, TKX_ERR_AUTH, "no usable API key: %s", tkx_error_message(why));
+    tkx_error_free(why);
+    tkx__credential_file_free(stored);
+    tkx__buf_clear(&home);
     return st;
 }
 

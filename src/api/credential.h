@@ -17,6 +17,9 @@ tkx_status tkx__credential_find(tkx__credential *out, const tkx__auth_options *o
                                 int64_t wall_ms, tkx_error **err);
 void tkx__credential_clear(tkx__credential *credential); /* wipes */
 
+/* Whether a text could be a key at all: not empty, no blanks or control characters. */
+bool tkx__credential_is_key(const char *text);
+
 /* Run the command, trim its output into *out (tkx__free after wiping).  Blocks. */
 tkx_status tkx__credential_run(const char *command, int64_t wall_ms, char **out,
                                tkx_error **err);

@@ -183,6 +183,7 @@ tkx_status tkx__fail_http(tkx_error **err, const tkx__attempt *attempt,
     tkx__buf_init(&text, 1 << 16);
     tkx__server_message(&text, reply->body, reply->body_size);
     redact(&text, attempt->secret);
+    redact(&text, attempt->key);
     tkx_status st = tkx__fail_facts(
         err, status_of(http), &facts, "%s: %s answered HTTP %d after %d send%s: %s%s",
         attempt->what, attempt->url, http, attempt->n_sends,

@@ -16,7 +16,10 @@
 typedef struct tkx__attempt {
     const char *what; /* "optim_step" */
     const char *url;
-    const char *secret; /* never repeated in the text, even if the server echoes it */
+    /* Never repeated in the text, even if the server echoes them: what was sent, and the
+       key that a token was made from.  NULL: none. */
+    const char *secret;
+    const char *key;
     const char *request_id;
     int64_t seq_id;
     int n_sends;

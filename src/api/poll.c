@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/auth.h"
 #include "api/backoff.h"
 #include "api/budget.h"
 #include "api/call.h"
@@ -136,6 +137,8 @@ static tkx_error *http_error(const tkx__poll *p, const tkx__reply *reply)
     const tkx__attempt attempt = {
         .what = p->spec.what,
         .url = "retrieve_future",
+        .secret = tkx__auth_token_text(p->site->auth),
+        .key = tkx__auth_key_text(p->site->auth),
         .request_id = p->request_id,
         .seq_id = p->spec.seq_id,
         .n_sends = (int)p->iteration,

@@ -251,6 +251,7 @@ static bool make_line_room(tkx__transfer *t, size_t *n_max)
     *n_max = n;
     if (size <= t->lines_size)
         return true;
+    tkx__wipe(t->lines, t->lines_size); /* a key may be among them */
     tkx__free(t->lines);
     t->lines = tkx__malloc(size);
     t->lines_size = t->lines ? size : 0;

@@ -30,6 +30,7 @@ static void destroy(tkx__transfer *t)
     tkx__buf_clear(&t->content);
     tkx__buf_clear(&t->gathered);
     tkx__free(t->redirect.url);
+    tkx__wipe(t->lines, t->lines_size);
     tkx__free(t->lines);
     tkx__free(t);
 }
@@ -67,6 +68,7 @@ static void give_back(tkx__transfer *t)
     tkx__buf_clear(&t->head);
     tkx__buf_clear(&t->content);
     tkx__buf_clear(&t->gathered);
+    tkx__wipe(t->lines, t->lines_size); /* a key may be among them */
     if (loop->n_spare >= MAX_SPARE) {
         destroy(t);
         return;
