@@ -235,8 +235,9 @@ static tkx_status encode_missed(tkx__encoder *e, const uint8_t *raw, size_t n,
         size = e->word.size;
     }
     st = encode_uncached(e, text, size);
-    if (st == TKX_OK && key && !e->ids->is_failed)
-        tkx__cache_put(&e->cache, key, raw, e->ids->data + from, e->ids->n - from);
+    if (st == TKX_OK && key && !e->ids->is_failed) /* no ids yet: data is NULL */
+        tkx__cache_put(&e->cache, key, raw, e->ids->data ? e->ids->data + from : NULL,
+                       e->ids->n - from);
     return st;
 }
 
