@@ -2,74 +2,19 @@
 /*
  * cmd_train_sft.c - tkx train sft: supervised fine-tuning of a LoRA adapter.
  *
- * One step is always submitted ahead of the one waited for, so that the service never
- * idles between steps.  Ctrl-C stops submitting, waits for what is under way and saves.
+ * Ctrl-C stops submitting, waits for what is under way and saves.  With --run-dir the
+ * same command goes on where the last one stopped, however it stopped.
  */
-#include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <tkx/training.h>
-
 #include "args.h"
 #include "command.h"
-#include "connection.h"
 #include "output.h"
-#include "progress.h"
-#include "sft_data.h"
+#include "sft_run.h"
 #include "text.h"
-
-typedef struct sft_options {
-    const char *data;
-    const char *model;
-    const char *save;
-    const char *tokenizer;
-    long long rank, n_steps, batch_size, shuffle_seed;
-    int is_shuffled;
-    double learning_rate;
-    int as_json;
-} sft_options;
-
-/* One step under way. */
-typedef struct sft_step {
-    tkx_future *forward_backward;
-    tkx_future *optim;
-    tkx_datum *batch; /* [batch_size] */
-    size_t n_tokens;
-    double weight_sum;
-} sft_step;
-
-typedef struct sft_run {
-    const sft_options *options;
-    cli_connection *connection;
-    tkx_training *training;
-    cli_dataset dataset;
-    tkx_tokenizer *tokenizer;
-    sft_example *examples;
-    cli_order order;
-    cli_progress progress;
-    sft_step steps[2]; /* the one waited for, and the one ahead */
-} sft_run;
-
-static int create_model(sft_run *run)
-{
-    tkx_lora_options lora = TKX_LORA_OPTIONS_INIT;
-    tkx_future *future = NULL;
-    tkx_error *err = NULL;
-    int status;
-
-    lora.base_model = run->options->model;
-    lora.lora.rank = run->options->rank;
-    if (tkx_service_create_lora(run->connection->service, &lora, &future, &err) != TKX_OK)
-        return cli_fail(err, "creating a LoRA model of %s", run->options->model);
-    status = cli_wait(run->connection, future, 1, "creating the LoRA model");
-    if (status == CLI_OK &&
-        tkx_future_take_training(future, &run->training, &err) != TKX_OK)
-        status = cli_fail(err, "creating a LoRA model of %s", run->options->model);
-    tkx_future_unref(future);
-    return status;
-}
 
 static int prepare(sft_run *run)
 {
@@ -94,166 +39,104 @@ static int prepare(sft_run *run)
                           (uint64_t)run->options->shuffle_seed);
 }
 
-static int submit(sft_run *run, sft_step *step)
+/* --- the folder ----------------------------------------------------------------------
+ */
+
+static void set(cli_setting *to, const char *name, const char *format, ...)
+    TKX_PRINTF(3, 4);
+
+static void set(cli_setting *to, const char *name, const char *format, ...)
 {
-    tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
-    size_t n = (size_t)run->options->batch_size;
-    tkx_error *err = NULL;
+    va_list args;
 
-    step->n_tokens = 0;
-    step->weight_sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        const sft_example *example = &run->examples[cli_order_next(&run->order)];
+    va_start(args, format);
+    to->name = name;
+    vsnprintf(to->value, sizeof to->value, format, args);
+    va_end(args);
+}
 
-        step->batch[i] = example->datum;
-        step->n_tokens += example->n_tokens;
-        step->weight_sum += example->weight_sum;
+/* Open it, and see that the command is the one that it was begun with. */
+static int open_folder(sft_run *run)
+{
+    const sft_options *o = run->options;
+    cli_setting settings[10] = {{.name = "data"}};
+    size_t n = 1;
+    int status = cli_run_dir_open(&run->dir);
+
+    if (status != CLI_OK || !run->dir.journal)
+        return status;
+    status = cli_setting_of_file(&settings[0], o->data);
+    set(&settings[n++], "model", "%s", o->model);
+    set(&settings[n++], "rank", "%lld", o->rank);
+    set(&settings[n++], "steps", "%lld", o->n_steps);
+    set(&settings[n++], "lr", "%.17g", o->learning_rate);
+    set(&settings[n++], "batch-size", "%lld", o->batch_size);
+    set(&settings[n++], "save", "%s", o->save);
+    set(&settings[n++], "tokenizer", "%s", o->tokenizer ? o->tokenizer : "(the model's)");
+    if (o->is_shuffled)
+        set(&settings[n++], "shuffle-seed", "%lld", o->shuffle_seed);
+    else
+        set(&settings[n++], "shuffle-seed", "(file order)");
+    if (o->has_seed)
+        set(&settings[n++], "seed", "%lld", o->seed);
+    else
+        set(&settings[n++], "seed", "(any)");
+    return status == CLI_OK ? cli_run_dir_check(&run->dir, settings, n) : status;
+}
+
+/* --- all of it -----------------------------------------------------------------------
+ */
+
+static int end_run(sft_run *run, int status)
+{
+    int save_status;
+
+    if (status == CLI_INTERRUPTED && run->dir.journal) {
+        if (run->n_done == run->n_saved)
+            return status;
+        save_status = sft_run_save_state(run);
+        if (save_status == CLI_OK)
+            fprintf(stderr, "stopped after step %zu; run it again to go on\n",
+                    run->n_done);
+        return save_status == CLI_OK ? status : save_status;
     }
-    adam.learning_rate = run->options->learning_rate;
-    if (tkx_training_forward_backward(run->training, step->batch, n,
-                                      TKX_LOSS_CROSS_ENTROPY, NULL,
-                                      &step->forward_backward, &err) != TKX_OK)
-        return cli_fail(err, "forward_backward");
-    if (tkx_training_optim_step(run->training, &adam, &step->optim, &err) != TKX_OK)
-        return cli_fail(err, "optim_step");
-    return CLI_OK;
-}
-
-/* The sum over datums of -logprob * weight, for servers that report no loss. */
-static double loss_of_logprobs(const sft_step *step,
-                               const tkx_forward_backward_output *output)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < output->n_outputs; i++) {
-        const tkx_tensor *logprobs =
-            tkx_forward_backward_output_field(output, i, "logprobs");
-        const tkx_tensor *weights = &step->batch[i].loss_fn_inputs[1].tensor;
-
-        if (!logprobs || logprobs->dtype != TKX_DTYPE_FLOAT32 || logprobs->is_sparse ||
-            logprobs->n_values != weights->n_values)
-            return NAN;
-        for (size_t j = 0; j < weights->n_values; j++)
-            sum -= (double)logprobs->values.f32[j] * (double)weights->values.f32[j];
-    }
-    return output->n_outputs ? sum : NAN;
-}
-
-static double mean_loss(const sft_step *step, const tkx_forward_backward_output *output)
-{
-    const tkx_metric *metric =
-        tkx_metric_find(output->metrics, output->n_metrics, "loss:sum");
-    double sum = metric ? metric->value : loss_of_logprobs(step, output);
-
-    return step->weight_sum > 0 ? sum / step->weight_sum : sum;
-}
-
-static void step_clear(sft_step *step)
-{
-    tkx_future_unref(step->forward_backward);
-    tkx_future_unref(step->optim);
-    step->forward_backward = NULL;
-    step->optim = NULL;
-}
-
-static int finish(sft_run *run, sft_step *step, size_t number)
-{
-    tkx_forward_backward_output *output = NULL;
-    tkx_error *err = NULL;
-    int status = cli_wait(run->connection, step->forward_backward, 0, "forward_backward");
-
-    if (status == CLI_OK)
-        status = cli_wait(run->connection, step->optim, 0, "optim_step");
-    if (status == CLI_OK &&
-        tkx_future_take_forward_backward(step->forward_backward, &output, &err) != TKX_OK)
-        status = cli_fail(err, "forward_backward");
-    if (status == CLI_OK)
-        cli_progress_step(&run->progress, number, mean_loss(step, output),
-                          step->n_tokens);
-    tkx_forward_backward_output_free(output);
-    step_clear(step);
-    return status;
-}
-
-/* All steps, one submitted ahead.  CLI_INTERRUPTED when Ctrl-C cut the run short. */
-static int train(sft_run *run)
-{
-    size_t n_steps = (size_t)run->options->n_steps;
-    size_t n_submitted = 0;
-    int status = CLI_OK;
-
-    cli_progress_init(&run->progress, n_steps, run->options->as_json);
-    for (size_t n_done = 0; status == CLI_OK && n_done < n_steps; n_done++) {
-        while (status == CLI_OK && n_submitted < n_steps && n_submitted < n_done + 2 &&
-               !cli_is_interrupted()) {
-            status = submit(run, &run->steps[n_submitted % 2]);
-            n_submitted++;
-        }
-        if (n_done == n_submitted)
-            break;
-        if (status == CLI_OK)
-            status = finish(run, &run->steps[n_done % 2], n_done + 1);
-    }
-    cli_progress_end(&run->progress);
-    return status == CLI_OK && cli_is_interrupted() ? CLI_INTERRUPTED : status;
-}
-
-static int save(sft_run *run)
-{
-    tkx_future *future = NULL;
-    tkx_save_weights_result *result = NULL;
-    tkx_error *err = NULL;
-    int status;
-
-    if (tkx_training_save_weights_for_sampler(run->training, run->options->save, NULL,
-                                              &future, &err) != TKX_OK)
-        return cli_fail(err, "saving the weights as '%s'", run->options->save);
-    status = cli_wait(run->connection, future, 0, "saving the weights");
-    if (status == CLI_OK && tkx_future_take_save_weights(future, &result, &err) != TKX_OK)
-        status = cli_fail(err, "saving the weights as '%s'", run->options->save);
-    if (status == CLI_OK && run->options->as_json) {
-        cJSON *object = cJSON_CreateObject();
-
-        cJSON_AddStringToObject(object, "path", result->path ? result->path : "");
-        cli_json_line(object);
-    } else if (status == CLI_OK) {
-        printf("saved %s\n", result->path ? result->path : "(unnamed)");
-    }
-    tkx_save_weights_result_free(result);
-    tkx_future_unref(future);
-    return status;
+    if (status != CLI_OK && status != CLI_INTERRUPTED)
+        return status;
+    save_status = sft_run_save(run);
+    if (save_status == CLI_OK)
+        save_status = cli_run_dir_finish(&run->dir, run->result);
+    return save_status == CLI_OK ? status : save_status;
 }
 
 static int run_all(sft_run *run)
 {
     int status = cli_dataset_load(run->options->data, &run->dataset);
-    int save_status;
 
+    if (status == CLI_OK)
+        status = open_folder(run);
+    if (status == CLI_OK)
+        status = cli_run_dir_result(&run->dir, run->result, sizeof run->result);
+    if (status == CLI_OK && run->result[0])
+        return sft_run_save(run); /* finished before: says where */
     if (status == CLI_OK && run->options->tokenizer)
         status = cli_text_open(run->options->tokenizer, NULL, &run->tokenizer);
     if (status == CLI_OK)
         status = cli_connection_open(run->connection);
     cli_catch_interrupts();
     if (status == CLI_OK)
-        status = create_model(run);
+        status = sft_run_begin(run);
     if (status == CLI_OK)
         status = prepare(run);
-    if (status == CLI_OK) {
-        status = train(run);
-        if (status == CLI_OK || status == CLI_INTERRUPTED) {
-            save_status = save(run);
-            status = save_status == CLI_OK ? status : save_status;
-        }
-    }
+    if (status == CLI_OK)
+        status = end_run(run, sft_run_train(run));
     return status;
 }
 
 static void clear(sft_run *run)
 {
-    for (size_t i = 0; i < 2; i++)
-        step_clear(&run->steps[i]);
     tkx_training_free(run->training);
     cli_connection_close(run->connection); /* from here nothing borrows the examples */
+    cli_run_dir_close(&run->dir);
     for (size_t i = 0; i < 2; i++)
         free(run->steps[i].batch);
     sft_examples_free(run->examples, run->dataset.n_pairs);
@@ -287,7 +170,9 @@ int cmd_train_sft(int argc, char **argv)
                      .rank = 32,
                      .n_steps = 100,
                      .batch_size = 8,
+                     .save_every = 100,
                      .learning_rate = 1e-4};
+    sft_run run = {.options = &o, .connection = &connection};
     cli_option options[CLI_MAX_OPTIONS];
     const cli_option ours[] = {
         {"data", CLI_STRING, &o.data, "FILE.jsonl",
@@ -305,13 +190,19 @@ int cmd_train_sft(int argc, char **argv)
          NULL},
         {"tokenizer", CLI_STRING, &o.tokenizer, "FILE",
          "tokenizer.json, GGUF file or model folder", 0, 0, NULL},
+        {"seed", CLI_INTEGER, &o.seed, "N", "of the adapter's first weights", 0, 0,
+         &o.has_seed},
+        {"run-dir", CLI_STRING, &run.dir.folder, "DIR",
+         "keep the run there; the same command goes on with it", 0, 0, NULL},
+        {"save-every", CLI_INTEGER, &o.save_every, "N",
+         "with --run-dir: save a state each N steps (100; 0: never)", 0, 1000000000,
+         NULL},
         {"json", CLI_FLAG, &o.as_json, NULL, "one JSON object a line", 0, 0, NULL},
     };
     const cli_syntax syntax = {
         "train sft --data FILE.jsonl --model NAME [options]",
         "Fine-tune a LoRA adapter on pairs of texts and save it for sampling.", options,
         0, 0};
-    sft_run run = {.options = &o, .connection = &connection};
     int status;
 
     cli_connection_options(&connection,

@@ -18,10 +18,12 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void cli_progress_init(cli_progress *progress, size_t n_steps, int as_json)
+void cli_progress_init(cli_progress *progress, size_t n_steps, size_t n_before,
+                       int as_json)
 {
     memset(progress, 0, sizeof *progress);
     progress->n_steps = n_steps;
+    progress->n_before = n_before;
     progress->as_json = as_json;
     progress->is_live = !as_json && isatty(STDERR_FILENO);
     progress->started_ms = now_ms();
@@ -43,7 +45,8 @@ static void step_as_json(size_t step, double loss, size_t n_tokens)
 void cli_progress_step(cli_progress *progress, size_t step, double loss, size_t n_tokens)
 {
     double seconds = (double)(now_ms() - progress->started_ms) / 1000;
-    double left = seconds / (double)step * (double)(progress->n_steps - step);
+    double left = seconds / (double)(step - progress->n_before) *
+                  (double)(progress->n_steps - step);
 
     progress->n_tokens += n_tokens;
     if (progress->as_json) {

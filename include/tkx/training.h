@@ -19,6 +19,7 @@
 TKX_BEGIN_DECLS
 
 typedef struct tkx_training tkx_training;
+typedef struct tkx_journal tkx_journal; /* tkx/journal.h */
 
 /* Start from TKX_LORA_OPTIONS_INIT.  Everything is copied. */
 typedef struct tkx_lora_options {
@@ -32,6 +33,9 @@ typedef struct tkx_lora_options {
     size_t n_optimizer_fields;
     int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */
     tkx_json_member_list extra_json; /* more members of the request */
+    /* Writes the run down (tkx/journal.h); held as long as needed.  A model without a
+       seed gets one, so that it can be made again.  NULL: nothing is written. */
+    tkx_journal *journal;
 } tkx_lora_options;
 
 #define TKX_LORA_OPTIONS_INIT                                                            \
@@ -64,6 +68,7 @@ typedef struct tkx_checkpoint_options {
     const tkx_json_member *optimizer_fields;
     size_t n_optimizer_fields;
     tkx_json_member_list extra_json; /* more members of the load_weights request */
+    tkx_journal *journal; /* as for tkx_lora_options; not with an access token */
 } tkx_checkpoint_options;
 
 #define TKX_CHECKPOINT_OPTIONS_INIT                                                      \

@@ -37,6 +37,7 @@ typedef struct tkx__operation_spec {
     void (*on_submitted)(void *arg);
     tkx__recorder *recorder;                    /* NULL: nothing is written down */
     const char *(*path_of)(const void *result); /* of a save, for the recorder; or NULL */
+    const char *record_as; /* its op in the record; static.  NULL: what */
 } tkx__operation_spec;
 
 /* The end, told once, the operation is gone by then.  results[n_parts] on success, and

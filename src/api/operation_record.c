@@ -13,7 +13,7 @@ tkx__encoding tkx__operation_encoding(const tkx__operation *op)
 bool tkx__operation_record(tkx__operation *op, tkx__recorded_fn *fn, tkx_error **err)
 {
     const tkx__record record = {
-        .op = op->spec.what,
+        .op = op->spec.record_as ? op->spec.record_as : op->spec.what,
         .count = op->n_parts,
         .first_seq = op->turns ? tkx__turns_seq(op->turns, op->first) : -1,
         .encoding = tkx__operation_encoding(op),
@@ -31,7 +31,7 @@ bool tkx__part_record(part *p, tkx__recorded_fn *fn, tkx_error **err)
     size_t i = (size_t)(p - op->parts);
     const tkx__record record = {
         .call = op->call,
-        .op = op->spec.what,
+        .op = op->spec.record_as ? op->spec.record_as : op->spec.what,
         .from = i,
         .count = 1,
         .first_seq = p->seq_id - (int64_t)i,

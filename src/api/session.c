@@ -27,6 +27,7 @@
 #define WARN_AFTER_MS 120000
 #define WARN_EVERY_MS 60000
 #define MAX_BODY ((size_t)4 << 20)
+#define NUMBERS_PER_LIFE 1000 /* models and samplers made in one life, at most */
 
 struct tkx__session {
     tkx__site *site;
@@ -36,6 +37,7 @@ struct tkx__session {
     bool is_sessionless;
     bool is_adopted; /* somebody else's session, who also finishes it */
     char *id;
+    char *resume_id;    /* NULL: none, or the service has it no more */
     tkx__call *call;    /* of the start-up, one at a time */
     tkx__call *beat;    /* heartbeat under way */
     tkx__call *refresh; /* dynamic configuration under way */
@@ -138,10 +140,20 @@ static void on_beat(void *arg, tkx__outcome *outcome)
         arm(s, s->beat_timer, BEAT_MS);
 }
 
-static void send_beat(void *arg)
+/* The body of the first beat, and of all that follow. */
+static bool write_beat(tkx__session *s, const char *id)
 {
-    tkx__session *s = arg;
-    const tkx__call_spec spec = {
+    tkx__buf_reset(&s->beat_body);
+    tkx__buf_puts(&s->beat_body, "{\"session_id\":");
+    tkx__put_quoted(&s->beat_body, id);
+    tkx__buf_puts(&s->beat_body, ",\"type\":\"session_heartbeat\"}");
+    fix_body(&s->beat_request, &s->beat_body);
+    return s->beat_body.status == TKX_OK;
+}
+
+static tkx__call_spec beat_spec(const tkx__session *s)
+{
+    return (tkx__call_spec){
         .what = "session_heartbeat",
         .route = "session_heartbeat",
         .lane = TKX__LANE_SESSION,
@@ -149,6 +161,12 @@ static void send_beat(void *arg)
         .seq_id = -1,
         .timeout_ms = BEAT_TIMEOUT_MS,
     };
+}
+
+static void send_beat(void *arg)
+{
+    tkx__session *s = arg;
+    const tkx__call_spec spec = beat_spec(s);
 
     if (tkx__call_start(s->site, &spec, on_beat, s, &s->beat, NULL) != TKX_OK)
         arm(s, s->beat_timer, BEAT_MS);
@@ -216,16 +234,6 @@ static void go_live(tkx__session *s)
     report(s, NULL);
 }
 
-/* The body of the first beat, and of all that follow. */
-static bool write_beat(tkx__session *s)
-{
-    tkx__buf_puts(&s->beat_body, "{\"session_id\":");
-    tkx__put_quoted(&s->beat_body, s->id);
-    tkx__buf_puts(&s->beat_body, ",\"type\":\"session_heartbeat\"}");
-    fix_body(&s->beat_request, &s->beat_body);
-    return s->beat_body.status == TKX_OK;
-}
-
 static void log_message(tkx__session *s, tkx_log_level level, tkx__span value)
 {
     char *text = tkx__span_dup(value);
@@ -238,6 +246,19 @@ static void log_message(tkx__session *s, tkx_log_level level, tkx__span value)
 enum { K_ID, K_INFO, K_WARNING, K_ERROR, N_KEYS };
 static const char *const keys[N_KEYS] = {"session_id", "info_message", "warning_message",
                                          "error_message"};
+
+/* It has an id; the rest is the same for old and new. */
+static void begin_life(tkx__session *s)
+{
+    tkx_error *error = NULL;
+
+    if (write_beat(s, s->id)) {
+        go_live(s);
+        return;
+    }
+    tkx__fail_memory(&error);
+    report(s, error);
+}
 
 static void on_created(void *arg, tkx__outcome *outcome)
 {
@@ -259,12 +280,7 @@ static void on_created(void *arg, tkx__outcome *outcome)
     log_message(s, TKX_LOG_INFO, v[K_INFO]);
     log_message(s, TKX_LOG_WARNING, v[K_WARNING]);
     log_message(s, TKX_LOG_ERROR, v[K_ERROR]);
-    if (!write_beat(s)) {
-        tkx__fail_memory(&error);
-        report(s, error);
-        return;
-    }
-    go_live(s);
+    begin_life(s);
 }
 
 static void create(tkx__session *s)
@@ -284,6 +300,46 @@ static void create(tkx__session *s)
         start_call(s, &spec, on_created);
 }
 
+static void on_resumed(void *arg, tkx__outcome *outcome)
+{
+    tkx__session *s = arg;
+    tkx_error *error = outcome->error;
+    int http = tkx_error_http_status(error);
+
+    s->call = NULL;
+    if (!error) {
+        s->id = s->resume_id;
+        s->resume_id = NULL;
+        begin_life(s);
+    } else if (http == 404 || http == 410) {
+        tkx__log_write(s->site->log, TKX_LOG_INFO, "session",
+                       "session %s has ended (HTTP %d); a new one is made", s->resume_id,
+                       http);
+        tkx_error_free(error);
+        atomic_store(&s->next_model, 0);
+        atomic_store(&s->next_sampler, 0);
+        create(s);
+    } else {
+        report(s, error);
+    }
+}
+
+/* Does the service still have the session of before? */
+static void ask_resumed(tkx__session *s)
+{
+    tkx__call_spec spec = beat_spec(s);
+    tkx_error *error = NULL;
+
+    if (!write_beat(s, s->resume_id)) {
+        tkx__fail_memory(&error);
+        report(s, error);
+        return;
+    }
+    spec.max_retries = TKX__INNER_RETRIES;
+    spec.is_outer = true;
+    start_call(s, &spec, on_resumed);
+}
+
 static void on_dynamic(void *arg, tkx__outcome *outcome)
 {
     tkx__session *s = arg;
@@ -299,6 +355,8 @@ static void on_dynamic(void *arg, tkx__outcome *outcome)
     }
     if (error)
         report(s, error);
+    else if (s->resume_id)
+        ask_resumed(s);
     else
         create(s);
 }
@@ -369,13 +427,19 @@ tkx_status tkx__session_start(tkx__site *site, const tkx__session_options *optio
     tkx__buf_init(&s->create_body, MAX_BODY);
     tkx__buf_init(&s->beat_body, MAX_BODY);
     tkx__buf_init(&s->finish_body, MAX_BODY);
+    if (options->resume_id && !s->is_sessionless) {
+        s->resume_id = tkx__strdup(options->resume_id);
+        s->version_body.status = s->resume_id ? TKX_OK : TKX_ERR_NO_MEMORY;
+        atomic_store(&s->next_model, options->n_resumed * NUMBERS_PER_LIFE);
+        atomic_store(&s->next_sampler, options->n_resumed * NUMBERS_PER_LIFE);
+    }
     tkx__buf_puts(&s->version_body, "{\"sdk_version\":");
     tkx__put_quoted(&s->version_body, site->sdk_version);
     tkx__buf_putc(&s->version_body, '}');
     tkx__put_create_session(&s->create_body, options, site->sdk_version);
     fix_body(&s->version, &s->version_body);
     fix_body(&s->create, &s->create_body);
-    bool has_id = !s->is_adopted || (s->id && write_beat(s));
+    bool has_id = !s->is_adopted || (s->id && write_beat(s, s->id));
     tkx_status st =
         !has_id || s->version_body.status != TKX_OK || s->create_body.status != TKX_OK
             ? tkx__fail_memory(err)
@@ -482,6 +546,7 @@ void tkx__session_free(tkx__session *s)
     tkx__buf_clear(&s->finish_body);
     tkx_error_free(s->death);
     tkx__free(s->id);
+    tkx__free(s->resume_id);
     tkx__free(s);
 }
 

@@ -24,6 +24,11 @@ typedef struct tkx__session_options {
     bool is_sessionless;      /* configuration only: REST */
     const char *session_id;   /* one that lives already; NULL: create one */
     tkx_json_member_list extra_json;
+    /* A session of before, to go on with if the service still has it; NULL: none.  It has
+       been gone on with n_resumed times, this one included: its numbers begin behind all
+       that may have been used. */
+    const char *resume_id;
+    int64_t n_resumed;
     atomic_llong
         *last_beat_ms; /* written after each beat that got through; may be NULL */
 } tkx__session_options;

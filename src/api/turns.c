@@ -26,6 +26,12 @@ void tkx__turns_clear(tkx__turns *t)
     t->loop.broken = NULL;
 }
 
+void tkx__turns_go_on(tkx__turns *t, int64_t seq_id)
+{
+    t->shared.next_id = t->loop.turn = (uint64_t)(seq_id - 1);
+    t->loop.n_unused = 0;
+}
+
 bool tkx__turns_reserve(tkx__turns *t, uint64_t n,
                         bool (*hand_over)(void *arg, uint64_t first), void *arg)
 {

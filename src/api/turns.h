@@ -44,6 +44,8 @@ typedef struct tkx__turns {
 
 void tkx__turns_init(tkx__turns *turns);
 void tkx__turns_clear(tkx__turns *turns);
+/* Go on with this number on the wire; before any id is drawn. */
+void tkx__turns_go_on(tkx__turns *turns, int64_t seq_id);
 
 /*
  * Draw n ids as one block and hand them over, under one lock, so that blocks are handed

@@ -8,6 +8,8 @@
  */
 #include "client/service.h"
 
+#include <string.h>
+
 #include "api/sampler.h"
 #include "api/telemetry.h"
 #include "base/error.h"
@@ -39,6 +41,7 @@ static void free_service(tkx_service *s)
     if (s->site && !s->site->is_closed)
         tkx__site_close(s->site);
     tkx__dispatch_free(s->loop.dispatch);
+    tkx__free(s->loop.resume_id);
     tkx__auth_free(s->loop.auth);
     tkx__site_free(s->site);
     for (size_t i = 0; i < s->n_texts; i++)
@@ -212,6 +215,8 @@ static tkx_status start_session(tkx_service *s, tkx_error **err)
         .session_id = o->session_id,
         .extra_json = o->extra_json,
         .last_beat_ms = &s->last_beat_ms,
+        .resume_id = s->loop.resume_id,
+        .n_resumed = s->loop.n_resumed,
     };
 
     if (!s->loop.has_closer) {
@@ -223,6 +228,29 @@ static tkx_status start_session(tkx_service *s, tkx_error **err)
     tkx__session_free(s->loop.session); /* of a start that failed */
     s->loop.session = NULL;
     return tkx__session_start(s->site, &options, on_started, s, &s->loop.session, err);
+}
+
+bool tkx__service_resume(tkx_service *s, const char *session_id, int64_t n_resumed,
+                         tkx_error **err)
+{
+    const char *id = s->loop.session ? tkx__session_id(s->loop.session) : NULL;
+
+    if ((id && strcmp(id, session_id) == 0) || s->options.session_id)
+        return true;
+    if (s->loop.is_starting ||
+        (s->loop.session &&
+         tkx__session_get_state(s->loop.session) != TKX__SESSION_FAILED)) {
+        tkx__fail(err, TKX_ERR_INVALID_STATE,
+                  "resume: the service has a session of its own already; resume on a new "
+                  "service, before anything else");
+        return false;
+    }
+    tkx__free(s->loop.resume_id);
+    s->loop.resume_id = tkx__strdup(session_id);
+    s->loop.n_resumed = n_resumed;
+    if (!s->loop.resume_id)
+        tkx__fail_memory(err);
+    return s->loop.resume_id != NULL;
 }
 
 void tkx__service_when_ready(tkx_service *s, tkx__ready_wait *wait,

@@ -50,6 +50,8 @@ struct tkx_service {
         void (*said)(tkx_service *service);
         tkx__ready_wait *waiters;
         tkx__ready_wait **waiters_tail;
+        char *resume_id; /* a session of before to go on with; NULL: none */
+        int64_t n_resumed;
         struct tkx__dispatch *dispatch; /* limits that all sampling clients share */
         tkx__closer closer;
     } loop;
@@ -62,6 +64,11 @@ void tkx__service_unref(tkx_service *service);
    be.  May run fn at once.  Loop thread. */
 void tkx__service_when_ready(tkx_service *service, tkx__ready_wait *wait,
                              void (*fn)(void *arg, const tkx_error *error), void *arg);
+
+/* Go on with a session of before, for the n-th time, if the service still has it.  False:
+   another session is open (or memory is short): err says which.  Loop thread. */
+bool tkx__service_resume(tkx_service *service, const char *session_id, int64_t n_resumed,
+                         tkx_error **err);
 
 /* Post to the loop thread.  CLOSED or NO_MEMORY when it cannot be done. */
 tkx_status tkx__service_post(tkx_service *service, tkx__task_fn *fn, void *arg,

@@ -20,6 +20,7 @@ static void free_training(void *arg)
     tkx__turns_clear(&t->turns);
     tkx_model_info_free(t->info);
     tkx__free(t->model_id);
+    tkx__ledger_unref(t->ledger);
     tkx__free(t);
     tkx__service_unref(service);
 }
@@ -44,7 +45,7 @@ static void free_result(void *result)
 const tkx__result_type tkx__result_training = {"training client", free_result};
 
 tkx_training *tkx__training_new(tkx_service *service, const char *model_id,
-                                tkx_model_info *info)
+                                tkx_model_info *info, tkx__ledger *ledger)
 {
     tkx_training *t = tkx__calloc(1, sizeof *t);
 
@@ -56,12 +57,18 @@ tkx_training *tkx__training_new(tkx_service *service, const char *model_id,
     tkx__turns_init(&t->turns);
     t->service = tkx__service_ref(service);
     t->info = info;
+    t->ledger = tkx__ledger_ref(ledger);
     t->model_id = tkx__strdup(model_id);
     if (!t->model_id) {
         free_training(t);
         return NULL;
     }
     return t;
+}
+
+tkx__recorder *tkx__training_recorder(const tkx_training *training)
+{
+    return training->ledger ? &training->ledger->recorder : NULL;
 }
 
 TKX__RECORD_TAKE(tkx_future_take_training, training, tkx__result_training);
@@ -195,6 +202,9 @@ tkx_status tkx__step_run(tkx_training *t, const tkx__step_spec *spec, tkx__buf *
         .free_result = spec->free_result,
         .on_sending = tkx__task_on_sending,
         .on_event = tkx__task_on_event,
+        .recorder = tkx__training_recorder(t),
+        .path_of = spec->path_of,
+        .record_as = spec->record_as,
     };
     return tkx__training_launch(t, 1, &step->first, task, out, err);
 }

@@ -6,6 +6,7 @@
 #include <tkx/training.h>
 
 #include "api/seq_body.h"
+#include "client/ledger.h"
 #include "client/task.h"
 
 struct tkx_training {
@@ -14,14 +15,21 @@ struct tkx_training {
     tkx__turns turns;
     char *model_id;
     tkx_model_info *info; /* NULL: the service did not say */
+    tkx__ledger *ledger;  /* NULL: nothing is written down */
 };
 
-/* NULL: out of memory.  info is taken. */
+/* NULL: out of memory.  info is taken; the ledger (may be NULL) gets one more owner. */
 tkx_training *tkx__training_new(tkx_service *service, const char *model_id,
-                                tkx_model_info *info);
+                                tkx_model_info *info, tkx__ledger *ledger);
+/* The recorder of its operations, or NULL. */
+tkx__recorder *tkx__training_recorder(const tkx_training *training);
 tkx_training *tkx__training_ref(tkx_training *training);
 
 extern const tkx__result_type tkx__result_training;
+
+/* An unnamed save_weights_for_sampler, as a journal calls it: it lives and dies with its
+   session. */
+#define TKX__OP_PUBLISH "save_weights_and_get_sampling_client"
 
 /* One operation with a number of its own and a small JSON body. */
 typedef struct tkx__step {
@@ -43,6 +51,8 @@ typedef struct tkx__step_spec {
     void *(*decode)(const tkx__payload *payload, void *arg, tkx_error **err);
     void (*free_result)(void *result);
     void *(*finish)(tkx__step *step, void *result, tkx_error **err);
+    const char *(*path_of)(const void *result); /* of a save; NULL: none */
+    const char *record_as;                      /* NULL: what */
 } tkx__step_spec;
 
 /* A kind of step with a result of its own. */

@@ -38,6 +38,7 @@ static tkx_status send_load(tkx__creation *c, tkx__operation_fn *fn, tkx__turns 
         .free_result = free_load_weights_result,
         .on_sending = tkx__task_on_sending,
         .on_event = tkx__task_on_event,
+        .recorder = c->ledger && !turns ? &c->ledger->of_models : NULL,
     };
     tkx__buf buf;
 
@@ -70,12 +71,12 @@ static void on_loaded(void *arg, void **results, size_t n, tkx_error *error)
     (void)n;
     c->task.op = NULL;
     if (error) {
-        tkx__task_fail(&c->task, error);
+        tkx__creation_fail(c, error);
         return;
     }
     tkx_load_weights_result_free(results[0]);
     c->training = NULL;
-    tkx__task_succeed(&c->task, training);
+    tkx__creation_hand_out(c, training);
 }
 
 static bool take_id(void *arg, uint64_t first)
@@ -99,7 +100,7 @@ static void load_into(tkx__creation *c, tkx_training *training)
     c->load.user_metadata = (tkx_pair_list){NULL, 0};
     c->load.optimizer_config = (tkx_optimizer_config){0};
     if (send_load(c, on_loaded, &training->turns, &error) != TKX_OK)
-        tkx__task_fail(&c->task, error);
+        tkx__creation_fail(c, error);
 }
 
 TKX__RECORD_CODEC(weights_info);
@@ -141,7 +142,7 @@ static void on_weights_info(void *arg, void *result, tkx_error *error)
     }
     tkx_weights_info_free(info);
     if (error)
-        tkx__task_fail(&c->task, error);
+        tkx__creation_fail(c, error);
 }
 
 static tkx_status begin_older_way(tkx__creation *c, tkx_error **err)
@@ -199,7 +200,7 @@ static void on_created(void *arg, void **results, size_t n, tkx_error *error)
             return;
     }
     if (error) {
-        tkx__task_fail(&c->task, error);
+        tkx__creation_fail(c, error);
         return;
     }
     tkx_load_weights_result *result = results[0];
@@ -209,17 +210,21 @@ static void on_created(void *arg, void **results, size_t n, tkx_error *error)
     tkx_load_weights_result_free(result);
 }
 
+tkx_status tkx__create_by_load(tkx__creation *c, tkx_error **err)
+{
+    const tkx_service *service = c->task.service;
+
+    if (service->site->no_create_by_load)
+        return begin_older_way(c, err);
+    c->load.session_id = tkx__session_id(service->loop.session);
+    c->load.seq_id = -1;
+    tkx_status st = tkx__creation_ask(c, &c->load.model_seq_id, err);
+    return st == TKX_OK ? send_load(c, on_created, NULL, err) : st;
+}
+
 static tkx_status start(tkx__task *task, tkx_error **err)
 {
-    tkx__creation *c = (tkx__creation *)task;
-    tkx__session *session = task->service->loop.session;
-
-    if (task->service->site->no_create_by_load)
-        return begin_older_way(c, err);
-    c->load.session_id = tkx__session_id(session);
-    c->load.model_seq_id = tkx__session_next_model(session);
-    c->load.seq_id = -1;
-    return send_load(c, on_created, NULL, err);
+    return tkx__create_by_load((tkx__creation *)task, err);
 }
 
 static const tkx__task_kind kind = {
@@ -244,15 +249,19 @@ tkx_status tkx_service_create_from_checkpoint(tkx_service *service,
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "create_from_checkpoint: a restored optimizer cannot be of "
                          "another family; leave out with_optimizer or optimizer");
+    if (o.journal && o.weights_access_token)
+        return tkx__fail(err, TKX_ERR_UNSUPPORTED,
+                         "create_from_checkpoint: a journal would hold the access token; "
+                         "copy the checkpoint first, or train without a journal");
     st = tkx__task_new(service, &kind, sizeof(tkx__creation), &task, out, err);
     if (st != TKX_OK)
         return st;
     tkx__creation *c = (tkx__creation *)task;
     task->timeout_ms = o.timeout_ms;
-    tkx__arena_init(&c->arena, 512, MAX_BODY);
-    c->sdk_method = o.with_optimizer
-                        ? "ServiceClient.create_training_client_from_state_with_optimizer"
-                        : "ServiceClient.create_training_client_from_state";
+    tkx__creation_init(
+        c, o.with_optimizer
+               ? "ServiceClient.create_training_client_from_state_with_optimizer"
+               : "ServiceClient.create_training_client_from_state");
     c->load.path = tkx__creation_keep(c, o.path, &failed);
     c->load.optimizer = o.with_optimizer != 0;
     c->load.base_model = tkx__creation_keep(c, o.base_model, &failed);
@@ -267,8 +276,9 @@ tkx_status tkx_service_create_from_checkpoint(tkx_service *service,
     c->request.base_model = c->load.base_model;
     c->request.optimizer_config = c->load.optimizer_config;
     c->request.user_metadata = c->load.user_metadata;
-    if (!failed)
-        return tkx__task_launch(task, out, err);
-    tkx__task_drop(task, out);
-    return tkx__fail_memory(err);
+    c->begun = (tkx__store_model){.op = "load_weights",
+                                  .from_path = c->load.path,
+                                  .with_optimizer = c->load.optimizer,
+                                  .base_model = c->load.base_model};
+    return tkx__creation_launch(c, o.journal, failed, out, err);
 }

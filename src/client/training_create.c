@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "client/record.h"
+#include "client/rewrite.h"
 #include "types/model.h"
 
 #define MAX_BODY ((size_t)16 << 20)
@@ -62,7 +63,7 @@ static void on_info(void *arg, void *result, tkx_error *error)
 
     c->task.exchange = NULL;
     if (st == TKX_ERR_CLOSED) {
-        tkx__task_fail(&c->task, error);
+        tkx__creation_fail(c, error);
         return;
     }
     if (error)
@@ -71,17 +72,18 @@ static void on_info(void *arg, void *result, tkx_error *error)
                        tkx_error_message(error));
     tkx_error_free(error);
     error = NULL;
-    tkx_training *training = tkx__training_new(c->task.service, c->model_id, result);
+    tkx_training *training =
+        tkx__training_new(c->task.service, c->model_id, result, c->ledger);
     if (training && c->then) {
         c->then(c, training);
         return;
     }
     if (training) {
-        tkx__task_succeed(&c->task, training);
+        tkx__creation_hand_out(c, training);
         return;
     }
     tkx__fail_memory(&error);
-    tkx__task_fail(&c->task, error);
+    tkx__creation_fail(c, error);
 }
 
 void tkx__creation_finish(tkx__creation *c, const char *model_id)
@@ -94,6 +96,81 @@ void tkx__creation_finish(tkx__creation *c, const char *model_id)
     else
         tkx__get_info(&c->task, c->model_id, c->sdk_method, on_info, &error);
     if (error)
+        tkx__creation_fail(c, error);
+}
+
+/* --- with a journal ------------------------------------------------------------------
+ */
+
+void tkx__creation_init(tkx__creation *c, const char *sdk_method)
+{
+    tkx__arena_init(&c->arena, 512, MAX_BODY);
+    c->sdk_method = sdk_method;
+    c->model_seq_id = -1;
+}
+
+static tkx_status begin_run(tkx__creation *c, tkx_journal *journal, tkx_error **err)
+{
+    const tkx_service *s = c->task.service;
+
+    if (!journal)
+        return TKX_OK;
+    return tkx__ledger_new(journal, s->io, s->site->log, &c->ledger, err);
+}
+
+tkx_status tkx__creation_ask(tkx__creation *c, int64_t *model_seq_id, tkx_error **err)
+{
+    tkx__session *session = c->task.service->loop.session;
+
+    *model_seq_id =
+        c->model_seq_id < 0 ? tkx__session_next_model(session) : c->model_seq_id;
+    if (c->ledger &&
+        !tkx__ledger_ask_model(c->ledger, tkx__session_id(session), *model_seq_id,
+                               c->begun.op && !c->has_asked ? &c->begun : NULL,
+                               c->request.user_metadata))
+        return tkx__fail_memory(err);
+    c->has_asked = true;
+    return TKX_OK;
+}
+
+tkx_status tkx__creation_launch(tkx__creation *c, tkx_journal *journal, bool failed,
+                                tkx_future **out, tkx_error **err)
+{
+    tkx_status st = failed ? tkx__fail_memory(err) : begin_run(c, journal, err);
+
+    if (st == TKX_OK)
+        return tkx__task_launch(&c->task, out, err);
+    tkx__task_drop(&c->task, out);
+    return st;
+}
+
+void tkx__creation_hand_out(tkx__creation *c, tkx_training *training)
+{
+    if (c->ledger)
+        tkx__ledger_made_model(c->ledger, training->model_id,
+                               (int64_t)training->turns.shared.next_id + 1);
+    if (c->on_made)
+        c->on_made(c, training);
+    else
+        tkx__task_succeed(&c->task, training);
+}
+
+/* For certain, so that the same request would fare no better. */
+static bool is_refused(const tkx_error *error)
+{
+    int http = tkx_error_http_status(error);
+
+    return tkx_error_status(error) == TKX_ERR_REQUEST_FAILED ||
+           (http >= 400 && http < 500 && http != 408 && http != 429);
+}
+
+void tkx__creation_fail(tkx__creation *c, tkx_error *error)
+{
+    if (c->ledger && is_refused(error))
+        tkx__ledger_refused_model(c->ledger);
+    if (c->on_failed)
+        c->on_failed(c, error);
+    else
         tkx__task_fail(&c->task, error);
 }
 
@@ -105,6 +182,7 @@ void tkx__creation_clear(tkx__task *task)
     tkx__arena_clear(&c->arena);
     tkx__free(c->model_id);
     tkx_training_free(c->training);
+    tkx__ledger_unref(c->ledger);
 }
 
 tkx_status tkx__creation_encode(void *arg, size_t i, int64_t seq_id,
@@ -129,12 +207,23 @@ static void on_created(void *arg, void **results, size_t n, tkx_error *error)
     (void)n;
     c->task.op = NULL;
     if (error) {
-        tkx__task_fail(&c->task, error);
+        tkx__creation_fail(c, error);
         return;
     }
     tkx_create_model_result *result = results[0];
     tkx__creation_finish(c, result->model_id);
     tkx_create_model_result_free(result);
+}
+
+static tkx_status encode_request(tkx__creation *c, tkx__buf *buf, tkx_error **err)
+{
+    const tkx__rewrite to = {.seq_id = -1,
+                             .session_id = c->request.session_id,
+                             .model_seq_id = c->request.model_seq_id};
+
+    if (c->remake)
+        return tkx__rewrite_json(c->remake, strlen(c->remake), &to, buf, err);
+    return tkx__create_model_request_encode_json(&c->request, buf, err);
 }
 
 tkx_status tkx__create_model(tkx__creation *c, tkx_error **err)
@@ -151,14 +240,17 @@ tkx_status tkx__create_model(tkx__creation *c, tkx_error **err)
         .free_result = free_create_model_result,
         .on_sending = tkx__task_on_sending,
         .on_event = tkx__task_on_event,
+        .recorder = c->ledger ? &c->ledger->of_models : NULL,
     };
     tkx__buf buf;
 
     c->request.session_id = tkx__session_id(c->task.service->loop.session);
-    c->request.model_seq_id = tkx__session_next_model(c->task.service->loop.session);
+    tkx_status st = tkx__creation_ask(c, &c->request.model_seq_id, err);
+    if (st != TKX_OK)
+        return st;
     c->route = "create_model";
     tkx__buf_init(&buf, MAX_BODY);
-    tkx_status st = tkx__create_model_request_encode_json(&c->request, &buf, err);
+    st = encode_request(c, &buf, err);
     if (st != TKX_OK) {
         tkx__buf_clear(&buf);
         return st;
@@ -176,7 +268,12 @@ tkx_status tkx__create_model(tkx__creation *c, tkx_error **err)
 
 static tkx_status start_lora(tkx__task *task, tkx_error **err)
 {
-    return tkx__create_model((tkx__creation *)task, err);
+    tkx__creation *c = (tkx__creation *)task;
+    tkx_seed *seed = &c->request.lora_config.seed;
+
+    if (c->ledger && !seed->is_set) /* so that the same model can be made again */
+        *seed = tkx_seed_i64((int64_t)(tkx__site_uniform(task->service->site) * 0x1p31));
+    return tkx__create_model(c, err);
 }
 
 static const tkx__task_kind lora_kind = {
@@ -237,8 +334,7 @@ tkx_status tkx_service_create_lora(tkx_service *service, const tkx_lora_options 
     if (st != TKX_OK)
         return st;
     tkx__creation *c = (tkx__creation *)task;
-    tkx__arena_init(&c->arena, 512, MAX_BODY);
-    c->sdk_method = "ServiceClient.create_lora_training_client";
+    tkx__creation_init(c, "ServiceClient.create_lora_training_client");
     task->timeout_ms = o.timeout_ms;
     c->request.base_model = tkx__creation_keep(c, o.base_model, &failed);
     c->request.lora_config = o.lora;
@@ -249,10 +345,8 @@ tkx_status tkx_service_create_lora(tkx_service *service, const tkx_lora_options 
         tkx__creation_keep_members(c, o.optimizer_fields, o.n_optimizer_fields, &failed);
     c->request.extra_json =
         tkx__creation_keep_members(c, o.extra_json.items, o.extra_json.count, &failed);
-    if (!failed)
-        return tkx__task_launch(task, out, err);
-    tkx__task_drop(task, out);
-    return tkx__fail_memory(err);
+    c->begun.op = "create_model";
+    return tkx__creation_launch(c, o.journal, failed, out, err);
 }
 
 /* --- asking about a model -------------------------------------------------------------

@@ -20,7 +20,26 @@ typedef struct tkx__creation {
     void (*then)(struct tkx__creation *creation, tkx_training *training);
     uint64_t first;
     char *model_id;
+    tkx__ledger *ledger; /* NULL: nothing is written down */
+    tkx__store_model
+        begun;            /* with a ledger: the run's beginning; op NULL: it has begun */
+    int64_t model_seq_id; /* asked for again under this one; -1: a new one */
+    bool has_asked;       /* the beginning of the run is on record */
+    const char *remake;   /* a create_model request of before, in arena; or NULL */
+    /* The ends; NULL: those of the task. */
+    void (*on_made)(struct tkx__creation *creation, tkx_training *training);
+    void (*on_failed)(struct tkx__creation *creation, tkx_error *error);
 } tkx__creation;
+
+void tkx__creation_init(tkx__creation *creation, const char *sdk_method);
+/* Go, with a journal (may be NULL); begun is set.  failed: memory was short. */
+tkx_status tkx__creation_launch(tkx__creation *creation, tkx_journal *journal,
+                                bool failed, tkx_future **out, tkx_error **err);
+/* Which number the model has in the session; noted for the record. */
+tkx_status tkx__creation_ask(tkx__creation *creation, int64_t *model_seq_id,
+                             tkx_error **err);
+void tkx__creation_hand_out(tkx__creation *creation, tkx_training *training);
+void tkx__creation_fail(tkx__creation *creation, tkx_error *error);
 
 const char *tkx__creation_keep(tkx__creation *creation, const char *text, bool *failed);
 tkx_pair_list tkx__creation_keep_pairs(tkx__creation *creation, const tkx_pair *pairs,
@@ -34,8 +53,10 @@ tkx_status tkx__creation_encode(void *arg, size_t i, int64_t seq_id,
                                 tkx_error **err);
 /* The model exists: ask about it and hand the client out. */
 void tkx__creation_finish(tkx__creation *creation, const char *model_id);
-/* Send create_model with creation->request. */
+/* Send create_model with creation->request, or what it was before. */
 tkx_status tkx__create_model(tkx__creation *creation, tkx_error **err);
+/* Send creation->load, in whichever way the service takes it. */
+tkx_status tkx__create_by_load(tkx__creation *creation, tkx_error **err);
 
 tkx_status tkx__get_info(tkx__task *task, const char *model_id, const char *sdk_method,
                          tkx__answer_fn *fn, tkx_error **err);

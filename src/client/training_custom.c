@@ -87,7 +87,8 @@ static int64_t part_bytes(void *arg, size_t i)
     return c->pass == PASS_FILL ? 0 : (int64_t)c->chunks[i].bytes;
 }
 
-static tkx_status begin_pass(custom *c, pass_kind pass, tkx__operation_fn *fn, tkx_error **err)
+static tkx_status begin_pass(custom *c, pass_kind pass, tkx__operation_fn *fn,
+                             tkx_error **err)
 {
     tkx__site *site = c->task.service->site;
     const tkx__operation_spec spec = {
@@ -105,6 +106,7 @@ static tkx_status begin_pass(custom *c, pass_kind pass, tkx__operation_fn *fn, t
         .free_result = tkx__forward_free_output,
         .on_sending = tkx__task_on_sending,
         .on_event = tkx__task_on_event,
+        .recorder = tkx__training_recorder(c->training),
     };
 
     c->task.op = tkx__operation_new(site, &spec, fn, c);

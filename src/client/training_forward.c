@@ -101,6 +101,7 @@ static tkx_status start(tkx__task *task, tkx_error **err)
         .on_sending = tkx__task_on_sending,
         .on_event = tkx__task_on_event,
         .on_submitted = on_submitted,
+        .recorder = tkx__training_recorder(f->training),
     };
 
     task->op = tkx__operation_new(task->service->site, &spec, on_end, f);

@@ -60,6 +60,7 @@ tkx_status tkx_training_save_weights_and_get_sampling_client(tkx_training *t,
         .decode = decode_save_weights_result,
         .free_result = free_save_weights_result,
         .finish = make_sampling,
+        .record_as = TKX__OP_PUBLISH,
     };
     const tkx_save_weights_for_sampler_request request = {
         .model_id = t->model_id,

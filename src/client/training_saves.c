@@ -18,6 +18,11 @@ TKX__RECORD_CODEC(save_weights_result);
 static const tkx__result_type save_type = {"save result", free_save_weights_result};
 static const tkx__task_kind save_kind = TKX__STEP_KIND(&save_type);
 
+static const char *path_of(const void *result)
+{
+    return ((const tkx_save_weights_result *)result)->path;
+}
+
 static const tkx__step_spec save_state_spec = {
     .what = "save_weights",
     .route = "save_weights",
@@ -27,6 +32,7 @@ static const tkx__step_spec save_state_spec = {
     .kind = &save_kind,
     .decode = decode_save_weights_result,
     .free_result = free_save_weights_result,
+    .path_of = path_of,
 };
 
 static const tkx__step_spec save_sampler_spec = {
@@ -38,6 +44,7 @@ static const tkx__step_spec save_sampler_spec = {
     .kind = &save_kind,
     .decode = decode_save_weights_result,
     .free_result = free_save_weights_result,
+    .path_of = path_of,
 };
 
 /* An answer without a path is none. */
@@ -63,6 +70,7 @@ static const tkx__step_spec save_external_spec = {
     .decode = decode_save_weights_result,
     .free_result = free_save_weights_result,
     .finish = need_path,
+    .path_of = path_of,
 };
 
 static tkx_status run_encoded(tkx_training *t, const tkx__step_spec *spec, tkx_status st,
@@ -184,6 +192,11 @@ tkx_status tkx_training_load_state(tkx_training *t, const char *path, int with_o
     if (!path || !*path)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "load_state needs a checkpoint's path");
+    if (t->ledger && weights_access_token)
+        return tkx__fail(err, TKX_ERR_UNSUPPORTED,
+                         "a load with an access token is not written to a journal, which "
+                         "would then hold the secret: copy the checkpoint first, or "
+                         "train without a journal");
     const tkx_load_weights_request request = {
         .model_id = t->model_id,
         .seq_id = TKX__SEQ_LATER,

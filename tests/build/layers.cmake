@@ -9,15 +9,16 @@ set(rows
   "src/json|tkx/ base/ json/"
   "types|tkx/ base/ json/ types/ protobuf"
   "src/net|tkx/ base/ json/ net/ curl/ event2/"
+  "src/journal|tkx/ base/ journal/"
   "src/model|tkx/ base/ json/ model/"
   "src/infer|tkx/ base/ json/ model/ infer/"
   "src/api|tkx/ base/ json/ types/ net/ api/"
-  "src/client|tkx/ base/ json/ types/ net/ api/ model/ infer/ client/"
+  "src/client|tkx/ base/ json/ types/ journal/ net/ api/ model/ infer/ client/"
   "cli|tkx/ cli/"
   "docs/examples|tkx/"
   "mock_server|tkx/ base/ json/ model/ mock_server/ types/proto/ event2/ protobuf")
 # What belongs to us or is fenced in; any other <header> is the system's or a library's.
-set(ours "base/|json/|types/|net/|model/|infer/|api/|client/|cli/|tests/|support/|mock_server/|src/|include/|tkx/|curl/|event2/|protobuf")
+set(ours "base/|json/|types/|journal/|net/|model/|infer/|api/|client/|cli/|tests/|support/|mock_server/|src/|include/|tkx/|curl/|event2/|protobuf")
 
 set(bad 0)
 foreach(row IN LISTS rows)
