@@ -15,6 +15,8 @@ cli_option *cli_sampler_local_options(cli_sampler *s, cli_option *rows)
         {"adapter", CLI_STRING, &s->adapter_path, "DIR|TAR",
          "apply an adapter: the service's archive, packed or not", 0, 0, NULL},
         {"compute", CLI_STRING, &s->compute, "MODE", "f32 or fast (fast)", 0, 0, NULL},
+        {"weights", CLI_STRING, &s->weight_type, "TYPE",
+         "quantise while loading: q8_0 or q4_0 (as stored)", 0, 0, NULL},
         {"threads", CLI_INTEGER, &s->n_threads, "N", "threads that compute (all cores)",
          1, 64, NULL},
         {"max-memory", CLI_INTEGER, &s->max_memory_mib, "MIB",
@@ -96,6 +98,7 @@ static int open_local(cli_sampler *s)
 
     options.compute =
         strcmp(s->compute, "f32") == 0 ? TKX_LOCAL_COMPUTE_F32 : TKX_LOCAL_COMPUTE_FAST;
+    options.weight_type = s->weight_type;
     options.n_threads = (int)s->n_threads;
     options.max_memory_bytes = (uint64_t)s->max_memory_mib << 20;
     if (tkx_local_open(s->model, &options, &s->local, &err) != TKX_OK)

@@ -19,6 +19,7 @@ typedef struct cli_sampler {
     const char *model; /* --local */
     const char *adapter_path;
     const char *compute;
+    const char *weight_type; /* --weights; NULL: as stored */
     long long n_threads;
     long long max_memory_mib;
     tkx_sampler_mode mode; /* set by cli_sampler_check() */

@@ -35,7 +35,8 @@ typedef enum tkx_logprob_mode {
 typedef enum tkx_local_stage {
     TKX_LOCAL_STAGE_HEADER = 0, /* names, shapes and types are read and checked */
     TKX_LOCAL_STAGE_MEMORY,     /* cache and scratch are set up */
-    TKX_LOCAL_STAGE_READY
+    TKX_LOCAL_STAGE_READY,
+    TKX_LOCAL_STAGE_QUANTISE /* before MEMORY, when asked for: bytes of the copies */
 } tkx_local_stage;
 
 /* Thread: the one that opens.  Units: bytes of the weights known so far, and of all. */
@@ -54,6 +55,8 @@ typedef struct tkx_local_options {
     const char *kernels;  /* instruction set by name; NULL: the best of this CPU */
     tkx_local_progress_fn *on_progress; /* NULL: none */
     void *user_data;
+    const char *weight_type; /* quantise F32, F16 and BF16 matrices while loading: "q8_0"
+                                or "q4_0"; NULL: all as stored */
 } tkx_local_options;
 
 #define TKX_LOCAL_OPTIONS_INIT                                                           \

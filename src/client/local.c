@@ -4,12 +4,42 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "client/local_in.h"
+#include "infer/requantise.h"
 
 static void report(const tkx_local_options *o, tkx_local_stage stage, uint64_t done,
                    uint64_t total)
 {
     if (o->on_progress)
         o->on_progress(stage, done, total, o->user_data);
+}
+
+typedef struct quantising {
+    const tkx_local_options *options;
+    uint64_t total_bytes;
+} quantising;
+
+static void on_quantised(void *ctx, size_t done_bytes)
+{
+    const quantising *q = ctx;
+
+    report(q->options, TKX_LOCAL_STAGE_QUANTISE, done_bytes, q->total_bytes);
+}
+
+static tkx_status quantise(tkx_local *local, const tkx_local_options *o, tkx__dtype dtype,
+                           tkx_error **err)
+{
+    quantising q = {.options = o};
+    tkx__threads *pool;
+    size_t copied = 0;
+    tkx_status st = tkx__threads_new((size_t)o->n_threads, &pool, err);
+
+    if (st != TKX_OK)
+        return st;
+    (void)tkx__requantise_bytes(local->weights, dtype, &copied);
+    q.total_bytes = copied;
+    st = tkx__requantise(local->weights, dtype, pool, on_quantised, &q, err);
+    tkx__threads_free(pool);
+    return st;
 }
 
 static tkx_status open_model(tkx_local *local, const char *path,
@@ -21,13 +51,22 @@ static tkx_status open_model(tkx_local *local, const char *path,
                                       .n_threads = (size_t)o->n_threads,
                                       .max_jobs = o->max_requests,
                                       .kernels = o->kernels};
+    tkx__dtype dtype = TKX__DTYPE_F32;
     local_fit fit;
-    tkx_status st = tkx__weights_open(path, &local->weights, err);
+    uint64_t weight_bytes;
+    tkx_status st =
+        o->weight_type ? tkx__requantise_find(o->weight_type, &dtype, err) : TKX_OK;
 
+    if (st == TKX_OK)
+        st = tkx__weights_open(path, &local->weights, err);
     if (st != TKX_OK)
         return st;
+    weight_bytes = o->weight_type ? tkx__requantise_bytes(local->weights, dtype, NULL)
+                                  : local->weights->size_bytes;
     report(o, TKX_LOCAL_STAGE_HEADER, 0, local->weights->size_bytes);
-    st = tkx__local_fit(local->weights, o, &fit, err);
+    st = tkx__local_fit(local->weights, weight_bytes, o, &fit, err);
+    if (st == TKX_OK && o->weight_type)
+        st = quantise(local, o, dtype, err);
     if (st != TKX_OK)
         return st;
     schedule.kv_blocks = fit.kv_blocks;

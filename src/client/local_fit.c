@@ -2,9 +2,9 @@
 /*
  * local_fit.c - whether a model fits, and how large a KV cache beside it.
  *
- * Counted are the weights as the files have them, the cache, the scratch memory and a
- * margin for the rest.  Without a wish the cache starts at four contexts and is halved
- * until all fits.
+ * Counted are the weights as the files have them or as they will be quantised, the cache,
+ * the scratch memory and a margin for the rest.  Without a wish the cache starts at four
+ * contexts and is halved until all fits.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -49,13 +49,13 @@ uint64_t tkx__memory_limit(void)
     return least;
 }
 
-static uint64_t needed_bytes(const tkx__weights *w, size_t kv_blocks, bool is_f16,
-                             tkx__compute compute)
+static uint64_t needed_bytes(const tkx__weights *w, uint64_t weight_bytes,
+                             size_t kv_blocks, bool is_f16, tkx__compute compute)
 {
     tkx__graph_options options = {.compute = compute};
     uint64_t kv = (uint64_t)tkx__kv_bytes_per_block(&w->config, is_f16);
     uint64_t scratch = tkx__graph_scratch_bytes(&w->config, &options);
-    uint64_t sum = w->size_bytes;
+    uint64_t sum = weight_bytes;
 
     if (kv == 0 || __builtin_mul_overflow(kv, (uint64_t)kv_blocks, &kv) ||
         __builtin_add_overflow(sum, kv, &sum) ||
@@ -69,22 +69,25 @@ static tkx_status too_large(const tkx__weights *w, const local_fit *fit, tkx_err
 {
     return tkx__fail(
         err, TKX_ERR_LIMIT,
-        "%s does not fit: its weights take %zu MiB, with a KV cache of %zu positions "
+        "%s does not fit: its weights take %" PRIu64
+        " MiB, with a KV cache of %zu positions "
         "and scratch memory %" PRIu64 " MiB, and %" PRIu64
         " MiB may be used; take a smaller weight type, a shorter context or a higher "
         "limit",
-        w->path, w->size_bytes >> 20, fit->kv_blocks * TKX__KV_BLOCK,
+        w->path, fit->weight_bytes >> 20, fit->kv_blocks * TKX__KV_BLOCK,
         fit->needed_bytes >> 20, fit->available_bytes >> 20);
 }
 
-tkx_status tkx__local_fit(const tkx__weights *w, const tkx_local_options *options,
-                          local_fit *out, tkx_error **err)
+tkx_status tkx__local_fit(const tkx__weights *w, uint64_t weight_bytes,
+                          const tkx_local_options *options, local_fit *out,
+                          tkx_error **err)
 {
     bool is_fast = options->compute == TKX_LOCAL_COMPUTE_FAST;
     size_t context = w->config.max_positions < DEFAULT_CONTEXT ? w->config.max_positions
                                                                : DEFAULT_CONTEXT;
     size_t positions = options->max_positions ? options->max_positions : 4 * context;
 
+    out->weight_bytes = weight_bytes;
     out->available_bytes =
         options->max_memory_bytes ? options->max_memory_bytes : tkx__memory_limit();
     if (positions > (size_t)1 << 31)
@@ -92,7 +95,7 @@ tkx_status tkx__local_fit(const tkx__weights *w, const tkx_local_options *option
                          positions);
     for (;;) {
         out->kv_blocks = tkx__kv_blocks_for(positions);
-        out->needed_bytes = needed_bytes(w, out->kv_blocks, is_fast,
+        out->needed_bytes = needed_bytes(w, weight_bytes, out->kv_blocks, is_fast,
                                          is_fast ? TKX__COMPUTE_FAST : TKX__COMPUTE_F32);
         if (out->needed_bytes <= out->available_bytes)
             return TKX_OK;

@@ -32,16 +32,18 @@ void tkx__local_prepare_text(tkx_local *local);
 
 typedef struct local_fit {
     size_t kv_blocks;
+    uint64_t weight_bytes;
     uint64_t needed_bytes;
     uint64_t available_bytes; /* UINT64_MAX: no limit known */
 } local_fit;
 
 /*
- * How large a cache fits beside the weights.  LIMIT, with the figures, when not even a
- * small one does.
+ * How large a cache fits beside the weights, which take weight_bytes in memory.  LIMIT,
+ * with the figures, when not even a small one does.
  */
-tkx_status tkx__local_fit(const tkx__weights *weights, const tkx_local_options *options,
-                          local_fit *out, tkx_error **err);
+tkx_status tkx__local_fit(const tkx__weights *weights, uint64_t weight_bytes,
+                          const tkx_local_options *options, local_fit *out,
+                          tkx_error **err);
 /* What this process may use: the cgroup's limit or the machine's memory. */
 uint64_t tkx__memory_limit(void);
 

@@ -13,7 +13,6 @@
 
 #include "base/mem.h"
 #include "infer/graph_in.h"
-#include "model/gguf.h"
 
 #define PIECE_BYTES ((size_t)8 << 20)
 #define LARGE_PAGE ((size_t)2 << 20)
@@ -50,9 +49,8 @@ static void pack_matrix(tkx__graph *g, tkx__matrix *m, unsigned char *to)
         p.end = m->n_rows - p.first < rows ? m->n_rows : p.first + rows;
         tkx__threads_run(g->pool, (p.end - p.first + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE,
                          pack_rows, &p);
-        if (g->weights->gguf)
-            tkx__gguf_forget(g->weights->gguf, data + p.first * m->row_size,
-                             (p.end - p.first) * m->row_size);
+        tkx__weights_forget(g->weights, data + p.first * m->row_size,
+                            (p.end - p.first) * m->row_size);
     }
     m->data = to;
     m->is_packed = true;

@@ -216,3 +216,9 @@ size_t tkx__hf_dir_size_bytes(const tkx__hf_dir *hf)
 {
     return hf->size_bytes;
 }
+
+void tkx__hf_dir_forget(const tkx__hf_dir *hf, const void *bytes, size_t size)
+{
+    for (size_t i = 0; i < hf->n_shards; i++)
+        tkx__safetensors_forget(hf->shards[i].file, bytes, size);
+}

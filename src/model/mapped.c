@@ -47,6 +47,20 @@ tkx_status tkx__mapped_open(tkx__mapped *mapped, const char *path, tkx_error **e
     return st;
 }
 
+tkx_status tkx__mapped_anonymous(tkx__mapped *mapped, size_t size, tkx_error **err)
+{
+    void *data =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    mapped->data = NULL;
+    mapped->size = 0;
+    if (data == MAP_FAILED)
+        return tkx__fail(err, TKX_ERR_NO_MEMORY, "no memory for %zu bytes", size);
+    mapped->data = data;
+    mapped->size = size;
+    return TKX_OK;
+}
+
 void tkx__mapped_forget(const tkx__mapped *mapped, const void *bytes, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

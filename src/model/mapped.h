@@ -22,6 +22,9 @@ tkx_status tkx__mapped_open(tkx__mapped *mapped, const char *path, tkx_error **e
 /* These bytes were copied elsewhere: whole pages of them leave this process's memory
    until somebody reads them again.  Bytes outside the mapping are left alone. */
 void tkx__mapped_forget(const tkx__mapped *mapped, const void *bytes, size_t size);
+/* Memory of our own that can be forgotten likewise, zeroed and writable; what is
+   forgotten reads as zero.  NO_MEMORY. */
+tkx_status tkx__mapped_anonymous(tkx__mapped *mapped, size_t size, tkx_error **err);
 void tkx__mapped_close(tkx__mapped *mapped);
 
 #endif

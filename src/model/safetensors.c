@@ -249,6 +249,11 @@ tkx_status tkx__safetensors_open(const char *path, tkx__safetensors **out,
     return st;
 }
 
+void tkx__safetensors_forget(const tkx__safetensors *file, const void *bytes, size_t size)
+{
+    tkx__mapped_forget(&file->mapped, bytes, size);
+}
+
 void tkx__safetensors_free(tkx__safetensors *file)
 {
     if (!file)

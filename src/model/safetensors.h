@@ -23,6 +23,9 @@ tkx_status tkx__safetensors_open(const char *path, tkx__safetensors **out,
 /* The same from memory, borrowed until free; what names it in errors. */
 tkx_status tkx__safetensors_parse(const void *bytes, size_t size, const char *what,
                                   tkx__safetensors **out, tkx_error **err);
+/* See tkx__mapped_forget(). */
+void tkx__safetensors_forget(const tkx__safetensors *file, const void *bytes,
+                             size_t size);
 void tkx__safetensors_free(tkx__safetensors *file);
 
 size_t tkx__safetensors_size_bytes(const tkx__safetensors *file); /* of the whole file */

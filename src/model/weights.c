@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,13 +20,15 @@
 #include "base/mem.h"
 #include "model/blocks.h"
 #include "model/hf_dir.h"
+#include "model/mapped.h"
 
 #define MAX_LISTED 8000 /* bytes of complaints in one message */
 
 struct tkx__weights_own {
     tkx__hf_dir *hf;
     tkx__gguf *gguf;
-    tkx__arena arena; /* vectors, layers, the path */
+    tkx__arena arena;  /* vectors, layers, the path */
+    tkx__mapped block; /* of tkx__weights_own_block() */
 };
 
 typedef struct loader {
@@ -430,9 +433,28 @@ void tkx__weights_free(tkx__weights *weights)
         tkx__hf_dir_free(weights->own->hf);
         tkx__gguf_free(weights->own->gguf);
         tkx__arena_clear(&weights->own->arena);
+        tkx__mapped_close(&weights->own->block);
         tkx__free(weights->own);
     }
     tkx__free(weights);
+}
+
+void *tkx__weights_own_block(tkx__weights *weights, size_t size_bytes)
+{
+    tkx__mapped_close(&weights->own->block);
+    (void)tkx__mapped_anonymous(&weights->own->block, size_bytes, NULL);
+    return (void *)(uintptr_t)weights->own->block.data;
+}
+
+void tkx__weights_forget(const tkx__weights *weights, const void *bytes, size_t size)
+{
+    const struct tkx__weights_own *own = weights->own;
+
+    tkx__mapped_forget(&own->block, bytes, size);
+    if (own->gguf)
+        tkx__gguf_forget(own->gguf, bytes, size);
+    if (own->hf)
+        tkx__hf_dir_forget(own->hf, bytes, size);
 }
 
 const tkx__stored *tkx__weights_matrix(const tkx__weights *weights, size_t layer,

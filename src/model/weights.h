@@ -85,6 +85,13 @@ typedef struct tkx__weights {
 tkx_status tkx__weights_open(const char *path, tkx__weights **out, tkx_error **err);
 void tkx__weights_free(tkx__weights *weights);
 
+/* Memory that lives as long as the weights, for copies of matrices, one block at most;
+   not zeroed.  NULL: there is none. */
+void *tkx__weights_own_block(tkx__weights *weights, size_t size_bytes);
+/* Bytes of a matrix were copied elsewhere and are not read again: their pages leave this
+   process's memory. */
+void tkx__weights_forget(const tkx__weights *weights, const void *bytes, size_t size);
+
 /* Any matrix of a layer; expert is ignored in dense layers and for attention. */
 const tkx__stored *tkx__weights_matrix(const tkx__weights *weights, size_t layer,
                                        tkx__layer_matrix matrix, size_t expert);

@@ -208,6 +208,68 @@ START_TEST(applies_adapters_and_labels)
 }
 END_TEST
 
+static uint64_t n_quantised;
+
+static void on_progress(tkx_local_stage stage, uint64_t done, uint64_t total,
+                        void *user_data)
+{
+    tkx_local_stage *last = user_data;
+
+    ck_assert_uint_le(done, total);
+    if (stage == TKX_LOCAL_STAGE_QUANTISE) {
+        ck_assert(*last == TKX_LOCAL_STAGE_HEADER || *last == TKX_LOCAL_STAGE_QUANTISE);
+        ck_assert_uint_gt(done, n_quantised);
+        n_quantised = done;
+    }
+    *last = stage;
+}
+
+/* The very samples of the file that was quantised before, and its type in the label. */
+START_TEST(quantises_while_loading)
+{
+    tkx_sample_request r = request_of(20);
+    tkx_local_options o = TKX_LOCAL_OPTIONS_INIT;
+    tkx_local_stage last = TKX_LOCAL_STAGE_READY;
+    tkx_sample_response *responses[2];
+    tkx_local *models[2];
+
+    r.prompt_logprobs = true;
+    r.params.stop_kind = TKX_STOP_TOKENS;
+    o.on_progress = on_progress;
+    o.user_data = &last;
+    ck_assert_int_eq(tkx_local_open(TKX_TEST_DATA "/models/gguf/qwen2-Q4_0.gguf", &o,
+                                    &models[0], NULL),
+                     TKX_OK);
+    ck_assert_uint_eq(n_quantised, 0);
+    last = TKX_LOCAL_STAGE_READY;
+    o.weight_type = "q4_0";
+    ck_assert_int_eq(tkx_local_open(TKX_TEST_DATA "/models/qwen2", &o, &models[1], NULL),
+                     TKX_OK);
+    ck_assert_uint_gt(n_quantised, 0);
+    ck_assert_int_eq(last, TKX_LOCAL_STAGE_READY);
+    for (int i = 0; i < 2; i++) {
+        tkx_sample_label label = tkx_local_label(models[i], NULL, TKX_LOGPROB_MODE_RAW);
+
+        ck_assert_str_eq(label.weight_type, "Q4_0");
+        ck_assert_int_eq(tkx_local_sample(models[i], &r, NULL, &responses[i], NULL),
+                         TKX_OK);
+    }
+    ck_assert_mem_eq(responses[0]->sequences[0].tokens, responses[1]->sequences[0].tokens,
+                     80);
+    ck_assert_mem_eq(responses[0]->sequences[0].logprobs,
+                     responses[1]->sequences[0].logprobs, 80);
+    ck_assert_mem_eq(responses[0]->prompt_logprobs + 1, responses[1]->prompt_logprobs + 1,
+                     16);
+    for (int i = 0; i < 2; i++) {
+        tkx_sample_response_free(responses[i]);
+        tkx_local_free(models[i]);
+    }
+    o.weight_type = "q5_k";
+    ck_assert_int_eq(tkx_local_open(LLAMA, &o, &models[0], NULL),
+                     TKX_ERR_INVALID_ARGUMENT);
+}
+END_TEST
+
 START_TEST(completes_futures)
 {
     tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
@@ -259,6 +321,7 @@ int main(void)
     tcase_add_test(tc, stops_at_strings);
     tcase_add_test(tc, refuses_what_it_cannot);
     tcase_add_test(tc, applies_adapters_and_labels);
+    tcase_add_test(tc, quantises_while_loading);
     tcase_add_test(tc, completes_futures);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weights quantised while loading: the very bits of the files that other tools made. */
+#include <stdio.h>
+#include <string.h>
+
+#include "infer/requantise.h"
+#include "model/quantise.h"
+#include "support/suite.h"
+
+#define MODELS TKX_TEST_DATA "/models/"
+
+typedef struct pair {
+    const char *from; /* floats */
+    const char *to;   /* the same, quantised elsewhere */
+    const char *type;
+} pair;
+
+static const pair pairs[] = {
+    {"qwen2", "gguf/qwen2-Q8_0.gguf", "q8_0"},
+    {"qwen2", "gguf/qwen2-Q4_0.gguf", "Q4_0"},
+    {"gguf/qwen2-F32.gguf", "gguf/qwen2-Q4_0.gguf", "q4_0"},
+    {"gguf/qwen2-BF16.gguf", "gguf/qwen2-Q8_0.gguf", "q8_0"},
+    {"llama", "gguf/llama-Q8_0.gguf", "q8_0"},
+    {"llama", "gguf/llama-Q4_0.gguf", "q4_0"},
+    {"qwen3", "gguf/qwen3-Q8_0.gguf", "q8_0"},
+    {"qwen3", "gguf/qwen3-Q4_0.gguf", "q4_0"},
+    {"qwen3moe", "gguf/qwen3moe-Q8_0.gguf", "q8_0"},
+};
+
+static tkx__weights *open_weights(const char *name)
+{
+    tkx__weights *w = NULL;
+    tkx_error *err = NULL;
+    char path[512];
+
+    snprintf(path, sizeof path, MODELS "%s", name);
+    ck_assert_msg(tkx__weights_open(path, &w, &err) == TKX_OK, "%s",
+                  tkx_error_message(err));
+    return w;
+}
+
+/* Row by row: one of the two may have rows of q and k in another order. */
+static void same_matrix(const tkx__weights *a, const tkx__weights *b, size_t layer,
+                        tkx__layer_matrix matrix, size_t expert)
+{
+    const tkx__stored *x = tkx__weights_matrix(a, layer, matrix, expert);
+    const tkx__stored *y = tkx__weights_matrix(b, layer, matrix, expert);
+
+    ck_assert_int_eq(x->dtype, y->dtype);
+    ck_assert_uint_eq(x->n_rows, y->n_rows);
+    ck_assert_uint_eq(x->row_bytes, y->row_bytes);
+    for (size_t r = 0; r < x->n_rows; r++) {
+        const char *p = x->data;
+        const char *q = y->data;
+
+        ck_assert_msg(memcmp(p + tkx__weights_stored_row(a, matrix, r) * x->row_bytes,
+                             q + tkx__weights_stored_row(b, matrix, r) * y->row_bytes,
+                             x->row_bytes) == 0,
+                      "layer %zu matrix %d expert %zu row %zu", layer, (int)matrix,
+                      expert, r);
+    }
+}
+
+static void same_stored(const tkx__stored *x, const tkx__stored *y)
+{
+    ck_assert_int_eq(x->dtype, y->dtype);
+    ck_assert_mem_eq(x->data, y->data, x->n_rows * x->row_bytes);
+}
+
+static size_t n_calls;
+
+static void on_done(void *ctx, size_t done_bytes)
+{
+    size_t *last = ctx;
+
+    ck_assert_uint_gt(done_bytes, *last);
+    *last = done_bytes;
+    n_calls++;
+}
+
+START_TEST(equals_the_reference)
+{
+    const pair *p = &pairs[_i];
+    tkx__weights *a = open_weights(p->from);
+    tkx__weights *b = open_weights(p->to);
+    tkx__threads *pool;
+    tkx__dtype dtype;
+    size_t copied;
+    size_t done = 0;
+    size_t sum;
+
+    ck_assert_int_eq(tkx__requantise_find(p->type, &dtype, NULL), TKX_OK);
+    ck_assert_int_eq(tkx__threads_new(3, &pool, NULL), TKX_OK);
+    sum = tkx__requantise_bytes(a, dtype, &copied);
+    ck_assert_uint_ge(sum, copied);
+    ck_assert_int_eq(tkx__requantise(a, dtype, pool, on_done, &done, NULL), TKX_OK);
+    ck_assert_uint_eq(done, copied);
+    ck_assert_uint_gt(n_calls, a->config.n_layers);
+    ck_assert_str_eq(a->type, b->type);
+    same_stored(&a->embedding, &b->embedding);
+    same_stored(&a->head, &b->head);
+    for (size_t i = 0; i < a->config.n_layers; i++) {
+        for (int m = TKX__MAT_Q; m <= TKX__MAT_DOWN; m++) {
+            size_t n =
+                a->layers[i].experts && m >= TKX__MAT_GATE ? a->config.n_experts : 1;
+
+            for (size_t e = 0; e < n; e++)
+                same_matrix(a, b, i, (tkx__layer_matrix)m, e);
+        }
+    }
+    /* once more there is nothing to do */
+    ck_assert_int_eq(tkx__requantise(a, dtype, pool, NULL, NULL, NULL),
+                     TKX_ERR_INVALID_ARGUMENT);
+    tkx__threads_free(pool);
+    tkx__weights_free(a);
+    tkx__weights_free(b);
+}
+END_TEST
+
+/* Zeros, signs, ties, the largest one first and last. */
+START_TEST(blocks_at_the_edges)
+{
+    float in[32] = {0};
+    unsigned char out[34];
+    tkx__dtype dtype;
+
+    tkx__quantise_row(TKX__DTYPE_Q4_0, in, 32, out);
+    ck_assert_int_eq(out[0] | out[1] << 8, 0x8000); /* 0 / -8 */
+    ck_assert_int_eq(out[2], 0x88);
+    tkx__quantise_row(TKX__DTYPE_Q8_0, in, 32, out);
+    ck_assert_int_eq(out[0] | out[1] | out[2], 0);
+    in[3] = -127;
+    in[4] = 126.5f;
+    in[5] = 0.5f;
+    in[6] = -0.5f;
+    tkx__quantise_row(TKX__DTYPE_Q8_0, in, 32, out);
+    ck_assert_int_eq((signed char)out[5], -127);
+    ck_assert_int_eq((signed char)out[6], 127); /* away from zero */
+    ck_assert_int_eq((signed char)out[7], 1);
+    ck_assert_int_eq((signed char)out[8], -1);
+    memset(in, 0, sizeof in);
+    in[0] = 4;
+    in[17] = -4; /* as large, later: the first one is -8 */
+    tkx__quantise_row(TKX__DTYPE_Q4_0, in, 32, out);
+    ck_assert_int_eq(out[2] & 15, 0);
+    ck_assert_int_eq(out[3] >> 4, 15); /* 8 does not exist */
+    ck_assert_int_eq(tkx__requantise_find("q4_k", &dtype, NULL),
+                     TKX_ERR_INVALID_ARGUMENT);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("requantise");
+    TCase *tc = tcase_create("requantise");
+
+    tcase_add_loop_test(tc, equals_the_reference, 0,
+                        (int)(sizeof pairs / sizeof pairs[0]));
+    tcase_add_test(tc, blocks_at_the_edges);
+    suite_add_tcase(suite, tc);
+    return run_suite(suite);
+}
