@@ -65,6 +65,8 @@ typedef struct tkx_context_options {
     tkx_stuck_fn *on_stuck;  /* NULL: only logged, as a warning */
     void *stuck_user_data;
     const struct tkx_breaker_options *breaker; /* tkx/breaker.h; NULL: only watched */
+    const struct tkx_metrics_options *metrics; /* tkx/metrics.h; NULL: nothing counts */
+    const struct tkx_trace_options *trace;     /* tkx/trace.h; NULL: none */
 } tkx_context_options;
 
 #define TKX_CONTEXT_OPTIONS_INIT                                                         \

@@ -32,7 +32,8 @@ typedef enum tkx_error_domain {
     TKX_ERROR_DOMAIN_LOCAL,   /* this machine: memory, files, limits */
     TKX_ERROR_DOMAIN_LINK,    /* no answer, or none in time */
     TKX_ERROR_DOMAIN_SERVICE, /* the service refused or failed it */
-    TKX_ERROR_DOMAIN_CLIENT   /* the client has ended: closed, broken, session dead */
+    TKX_ERROR_DOMAIN_CLIENT /* the client will not: closed, broken, session dead, breaker
+                               open, budget spent */
 } tkx_error_domain;
 
 /*
@@ -50,6 +51,8 @@ TKX_API const char *tkx_error_request_id(const tkx_error *error);
 TKX_API int64_t tkx_error_seq_id(const tkx_error *error); /* -1: has none */
 TKX_API int tkx_error_attempts(const tkx_error *error);   /* 0: not sent */
 TKX_API int64_t tkx_error_elapsed_ms(const tkx_error *error);
+/* Of the W3C trace that its requests carried, 32 digits; see tkx/trace.h. */
+TKX_API const char *tkx_error_trace_id(const tkx_error *error);
 TKX_API const tkx_error *tkx_error_cause(const tkx_error *error); /* borrowed */
 
 /** Free an error and its causes.  Thread: any.  Accepts NULL. */

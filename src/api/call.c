@@ -8,59 +8,25 @@
  *        +---------------+   |
  *                        +--> PAUSED      inner resend, outer repeat, billing pause
  *
- * One reply is judged in on_reply(), in the order of the rules; exactly one of them acts.
- * The call is freed before its function runs, so that may start another or close the
- * site.
+ * One reply is judged in tkx__call_on_reply(), in the order of the rules; exactly one of
+ * them acts. The call is freed before its function runs, so that may start another or
+ * close the site.
  */
-#include "api/call.h"
+#include "api/call_in.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "api/auth.h"
 #include "api/backoff.h"
 #include "api/breaker.h"
 #include "api/http_error.h"
-#include "api/profile.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
 
-#define CONNECT_TIMEOUT_MS 5000
-#define DEFAULT_MAX_REPLY ((size_t)1 << 20)
-
-struct tkx__call {
-    tkx__site *site;
-    tkx__call_spec spec;
-    tkx__call_fn *fn;
-    void *arg;
-    tkx__transfer *transfer;
-    tkx__timer *timer;
-    tkx__secret *key; /* the one in flight */
-    tkx__auth_wait wait;
-    int64_t started_ms;
-    int n_sends;
-    unsigned n_inner; /* resends since the call was (re)started */
-    unsigned n_outer;
-    int64_t sent_ms; /* the send in flight */
-    bool has_replayed;
-    bool was_paused; /* by billing */
-    bool is_probe;   /* the send under way decides about a half-open breaker */
-    char idempotency[56];
-    char retry_count[12];
-    tkx__header_set *common;
-    tkx__header headers[2 + TKX__MAX_CALL_HEADERS];
-    char url[];
-};
-
 #define TROUBLE_EVERY_MS 30000
 
 static void send_now(tkx__call *call);
-
-static int64_t elapsed(const tkx__call *call)
-{
-    return tkx__site_now(call->site) - call->started_ms;
-}
 
 static void dispose(tkx__call *call)
 {
@@ -68,6 +34,9 @@ static void dispose(tkx__call *call)
 
     if (call->transfer)
         site->io.ops->cancel(site->io.ctx, call->transfer);
+    tkx__span_reply(call->span, NULL);
+    if (!call->spec.span)
+        tkx__span_end(&call->span, NULL, false);
     if (call->is_probe)
         tkx__breaker_note(site->breakers, call->spec.lane, tkx__site_now(site), true,
                           TKX__BREAKER_NEUTRAL, 0);
@@ -93,12 +62,14 @@ static void finish(tkx__call *call, tkx__reply *reply, tkx_error *error)
         .reply = reply && reply->http_status ? reply : NULL,
         .error = error,
         .n_sends = call->n_sends,
-        .elapsed_ms = elapsed(call),
+        .elapsed_ms = tkx__call_elapsed(call),
         .last_ms = reply ? reply->elapsed_ms : 0,
     };
     tkx__call_fn *fn = call->fn;
     void *arg = call->arg;
 
+    if (!call->spec.span)
+        tkx__span_end(&call->span, error, !error);
     dispose(call);
     fn(arg, &outcome);
 }
@@ -113,7 +84,8 @@ static tkx__attempt attempt_of(const tkx__call *call)
         .request_id = call->spec.request_id,
         .seq_id = call->spec.seq_id,
         .n_sends = call->n_sends,
-        .elapsed_ms = elapsed(call),
+        .elapsed_ms = tkx__call_elapsed(call),
+        .trace_id = tkx__span_trace_id(call->span),
     };
 }
 
@@ -141,31 +113,31 @@ static void on_timer(void *arg)
     send_now(call);
 }
 
-static void arm(tkx__call *call, int64_t delay_ms)
+bool tkx__call_send_later(tkx__call *call, int64_t delay_ms)
 {
     const tkx__io *io = &call->site->io;
 
+    if (!call->timer)
+        call->timer = io->ops->timer_new(io->ctx, on_timer, call);
+    if (!call->timer)
+        return false;
     if (call->spec.deadline_ms) {
         int64_t left = call->spec.deadline_ms - tkx__site_now(call->site);
         if (left < delay_ms)
             delay_ms = left > 0 ? left : 0;
     }
     io->ops->timer_arm(io->ctx, call->timer, delay_ms);
+    return true;
 }
 
 static void pause_for(tkx__call *call, int64_t delay_ms)
 {
-    const tkx__io *io = &call->site->io;
+    tkx_error *error = NULL;
 
-    if (!call->timer)
-        call->timer = io->ops->timer_new(io->ctx, on_timer, call);
-    if (!call->timer) {
-        tkx_error *error = NULL;
-        tkx__fail_memory(&error);
-        finish(call, NULL, error);
+    if (tkx__call_send_later(call, delay_ms))
         return;
-    }
-    arm(call, delay_ms);
+    tkx__fail_memory(&error);
+    finish(call, NULL, error);
 }
 
 static void on_key(void *arg, const tkx_error *error)
@@ -179,7 +151,7 @@ static void on_key(void *arg, const tkx_error *error)
         send_now(call);
 }
 
-static void wait_for_key(tkx__call *call)
+void tkx__call_wait_for_key(tkx__call *call)
 {
     call->wait.fn = on_key;
     call->wait.arg = call;
@@ -262,6 +234,7 @@ static void say_trouble(tkx__call *call, const tkx__reply *reply, int64_t delay_
     tkx__site *site = call->site;
     int64_t now = tkx__site_now(site);
 
+    tkx__span_pause(call->span, reply, delay_ms);
     note_trouble(call, reply);
     bool is_due =
         !site->trouble_said_ms || now - site->trouble_said_ms >= TROUBLE_EVERY_MS;
@@ -307,7 +280,7 @@ static void begin_again(tkx__call *call)
 
 static bool retry_outer(tkx__call *call, const tkx__reply *reply, bool is_link)
 {
-    int64_t passed = elapsed(call);
+    int64_t passed = tkx__call_elapsed(call);
 
     if (!call->spec.is_outer || passed >= TKX__OUTER_BUDGET_MS)
         return false;
@@ -340,20 +313,16 @@ static bool replay_with_new_token(tkx__call *call, const tkx__reply *reply)
     return true;
 }
 
-static bool pause_for_billing(tkx__call *call)
+static bool pause_for_billing(tkx__call *call, const tkx__reply *reply)
 {
     if (!call->spec.is_outer ||
         !tkx__billing_on_402(&call->site->billing, tkx__site_now(call->site)))
         return false;
     call->was_paused = true;
     begin_again(call);
+    tkx__span_pause(call->span, reply, TKX__BILLING_SLEEP_MS);
     pause_for(call, TKX__BILLING_SLEEP_MS);
     return true;
-}
-
-static bool past_deadline(const tkx__call *call)
-{
-    return call->spec.deadline_ms && tkx__site_now(call->site) >= call->spec.deadline_ms;
 }
 
 static void on_answer(tkx__call *call, tkx__reply *reply)
@@ -383,9 +352,10 @@ static void on_answer(tkx__call *call, tkx__reply *reply)
         finish(call, reply, NULL);
         return;
     }
-    if (past_deadline(call) || (http == 402 && pause_for_billing(call)) ||
+    if (tkx__call_past_deadline(call) ||
+        (http == 402 && pause_for_billing(call, reply)) ||
         retry_inner(call, reply, false) || retry_outer(call, reply, false)) {
-        if (past_deadline(call))
+        if (tkx__call_past_deadline(call))
             fail_with(call, reply, false);
         return;
     }
@@ -399,7 +369,7 @@ static bool is_unanswered(const tkx__reply *reply)
 
     return reply->http_status == 0 &&
            (st == TKX_ERR_CONNECTION ||
-            (st == TKX_ERR_TIMEOUT && reply->elapsed_ms < 2 * CONNECT_TIMEOUT_MS));
+            (st == TKX_ERR_TIMEOUT && reply->elapsed_ms < 2 * TKX__CONNECT_TIMEOUT_MS));
 }
 
 static void note_reach(const tkx__call *call, const tkx__reply *reply, bool is_hopeless)
@@ -426,7 +396,7 @@ static void tell_breaker(tkx__call *call, const tkx__reply *reply)
     call->is_probe = false;
 }
 
-static void on_reply(tkx__reply *reply, void *arg)
+void tkx__call_on_reply(tkx__reply *reply, void *arg)
 {
     tkx__call *call = arg;
     /* An answer beyond its cap, an untrusted certificate: the same again would not help.
@@ -434,6 +404,7 @@ static void on_reply(tkx__reply *reply, void *arg)
     bool is_hopeless = reply->error && !tkx_error_is_retryable(reply->error);
 
     call->transfer = NULL;
+    tkx__span_reply(call->span, reply);
     note_reach(call, reply, is_hopeless);
     tell_breaker(call, reply);
     if (reply->http_status && !reply->error &&
@@ -441,166 +412,20 @@ static void on_reply(tkx__reply *reply, void *arg)
         on_answer(call, reply);
         return;
     }
-    if (!is_hopeless && !past_deadline(call) &&
+    if (!is_hopeless && !tkx__call_past_deadline(call) &&
         (retry_inner(call, reply, true) || retry_outer(call, reply, true)))
         return;
     fail_with(call, reply, true);
 }
 
-/* --- sending -------------------------------------------------------------------------
+/* --- life ----------------------------------------------------------------------------
  */
-
-/* What differs from one request to the next; the rest is in the profile. */
-static size_t put_headers(tkx__call *call)
-{
-    const tkx__call_spec *spec = &call->spec;
-    bool is_get = spec->method && strcmp(spec->method, "GET") == 0;
-    size_t n = 0;
-
-    if (!is_get)
-        call->headers[n++] = (tkx__header){"X-Idempotency-Key",
-                                           spec->idempotency_key ? spec->idempotency_key
-                                                                 : call->idempotency};
-    call->headers[n++] = (tkx__header){"x-stainless-retry-count", call->retry_count};
-    for (size_t i = 0; i < spec->n_headers && i < TKX__MAX_CALL_HEADERS; i++)
-        call->headers[n++] = spec->headers[i];
-    return n;
-}
-
-static bool take_profile(tkx__call *call, int64_t timeout_ms)
-{
-    const tkx__call_spec *spec = &call->spec;
-    const tkx__profile_key key = {
-        .accept = spec->accept ? spec->accept : "application/json",
-        .content_type = spec->content_type ? spec->content_type : "application/json",
-        .content_encoding = spec->content_encoding,
-        .sdk_method = spec->sdk_method,
-        .request_type = spec->request_type,
-        .secret = call->key,
-        .timeout_ms = timeout_ms,
-        .is_get = spec->method && strcmp(spec->method, "GET") == 0,
-        .wants_pushback = spec->passes_pushback,
-    };
-
-    tkx__header_set_unref(call->common);
-    call->common = tkx__profile_get(call->site, &key);
-    return call->common != NULL;
-}
-
-/* False: wait for a key, or the call has failed. */
-static bool take_key(tkx__call *call)
-{
-    tkx__auth *auth = call->site->auth;
-
-    tkx__secret_unref(call->key);
-    call->key = NULL;
-    if (!auth || call->spec.carries_key)
-        return true;
-    call->key =
-        call->spec.uses_raw_credential ? tkx__auth_get_raw(auth) : tkx__auth_get(auth);
-    if (call->key)
-        return true;
-    wait_for_key(call);
-    return false;
-}
-
-static tkx_status refuse(const tkx__call *call, tkx_status status, const char *why,
-                         tkx_error **err)
-{
-    tkx__error_facts facts = TKX__ERROR_FACTS_INIT;
-
-    facts.request_id = call->spec.request_id;
-    facts.seq_id = call->spec.seq_id;
-    facts.attempts = call->n_sends;
-    facts.elapsed_ms = elapsed(call);
-    return tkx__fail_facts(err, status, &facts, "%s: %s: %s", call->spec.what, call->url,
-                           why);
-}
-
-/* An open breaker fails a call that has sent nothing yet; others wait until it lets one
-   request through. */
-static tkx_status heed_breaker(tkx__call *call, int64_t wait_ms, tkx_error **err)
-{
-    tkx__site *site = call->site;
-    const tkx__io *io = &site->io;
-    tkx__error_facts facts = TKX__ERROR_FACTS_INIT;
-    char why[256];
-
-    if (call->n_sends > 0 || call->spec.outwaits_breaker ||
-        call->spec.lane == TKX__LANE_RETRIEVE) {
-        if (!call->timer)
-            call->timer = io->ops->timer_new(io->ctx, on_timer, call);
-        if (!call->timer)
-            return refuse(call, TKX_ERR_NO_MEMORY, "no memory for a timer", err);
-        arm(call, wait_ms);
-        return TKX_OK;
-    }
-    tkx__breaker_refused(site->breakers, call->spec.lane, wait_ms,
-                         io->ops->wall_ms(io->ctx), why, sizeof why);
-    facts.request_id = call->spec.request_id;
-    facts.seq_id = call->spec.seq_id;
-    facts.retry_after_ms = wait_ms;
-    facts.category = TKX_ERROR_CATEGORY_SERVER;
-    facts.is_retryable = 1;
-    return tkx__fail_facts(err, TKX_ERR_BREAKER_OPEN, &facts, "%s: %s: %s",
-                           call->spec.what, call->url, why);
-}
-
-/* OK: under way, or waiting for a key or a breaker. */
-static tkx_status try_send(tkx__call *call, tkx_error **err)
-{
-    tkx__site *site = call->site;
-    const tkx__call_spec *spec = &call->spec;
-    int64_t timeout = spec->timeout_ms ? spec->timeout_ms : site->request_timeout_ms;
-
-    if (past_deadline(call))
-        return refuse(call, TKX_ERR_TIMEOUT, "the deadline passed before an answer came",
-                      err);
-    if (site->is_closed && !spec->is_after_close)
-        return refuse(call, TKX_ERR_CLOSED, "the client is closed", err);
-    int64_t wait = site->breakers && !call->is_probe
-                       ? tkx__breaker_admit(site->breakers, spec->lane,
-                                            tkx__site_now(site), &call->is_probe)
-                       : 0;
-    if (wait > 0)
-        return heed_breaker(call, wait, err);
-    if (!take_key(call))
-        return TKX_OK;
-    if (!take_profile(call, timeout))
-        return refuse(call, TKX_ERR_NO_MEMORY, "no memory for headers", err);
-    snprintf(call->retry_count, sizeof call->retry_count, "%u", call->n_inner);
-    if (spec->deadline_ms && spec->deadline_ms - tkx__site_now(site) < timeout)
-        timeout = spec->deadline_ms - tkx__site_now(site);
-    tkx__request request = {
-        .lane = spec->lane,
-        .method = spec->method ? spec->method : "POST",
-        .url = call->url,
-        .headers = call->headers,
-        .n_headers = put_headers(call),
-        .common = call->common,
-        .body = spec->body,
-        .timeout_ms = timeout,
-        .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-        .max_reply_bytes =
-            spec->max_reply_bytes ? spec->max_reply_bytes : DEFAULT_MAX_REPLY,
-        .expected_reply_bytes = spec->expected_reply_bytes,
-        .no_redirects = spec->takes_redirect,
-        .fresh_connection = site->fresh_next[spec->lane],
-    };
-    site->fresh_next[spec->lane] = false;
-    call->n_sends++;
-    call->sent_ms = tkx__site_now(site);
-    call->transfer = site->io.ops->send(site->io.ctx, &request, on_reply, call);
-    if (!call->transfer)
-        return refuse(call, TKX_ERR_NO_MEMORY, "no memory to send", err);
-    return TKX_OK;
-}
 
 static void send_now(tkx__call *call)
 {
     tkx_error *error = NULL;
 
-    if (try_send(call, &error) != TKX_OK)
+    if (tkx__call_try_send(call, &error) != TKX_OK)
         finish(call, NULL, error);
 }
 
@@ -635,9 +460,12 @@ tkx_status tkx__call_start(tkx__site *site, const tkx__call_spec *spec, tkx__cal
     call->started_ms = tkx__site_now(site);
     memcpy(call->url, site->api_url, base);
     memcpy(call->url + base, spec->route, size);
+    const tkx__span_spec own = {
+        .what = spec->what, .lane = spec->lane, .seq_id = spec->seq_id};
+    call->span = spec->span ? spec->span : tkx__span_begin(site->observer, &own);
     begin_again(call);
     *out = call;
-    tkx_status st = try_send(call, err);
+    tkx_status st = tkx__call_try_send(call, err);
     if (st != TKX_OK) {
         *out = NULL;
         dispose(call);

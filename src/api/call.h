@@ -9,6 +9,7 @@
 #define TKX_API_CALL_H
 
 #include "api/site.h"
+#include "api/span.h"
 
 #define TKX__INNER_RETRIES 10
 #define TKX__MAX_CALL_HEADERS 6
@@ -44,6 +45,7 @@ typedef struct tkx__call_spec {
     bool outwaits_breaker;       /* an open breaker lets it wait instead of failing it */
     const char *idempotency_key; /* one for everything; NULL: made per call */
     size_t max_reply_bytes;      /* 0: 1 MiB */
+    tkx__span *span;             /* what it belongs to; NULL: it is seen on its own */
     /* It waits before another send (http_status 0: there was no answer), and later sends
        again.  arg is the call's.  NULL: nobody looks. */
     void (*on_retry)(void *arg, int http_status, bool is_sending);

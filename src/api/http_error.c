@@ -166,6 +166,7 @@ static tkx__error_facts facts_of(const tkx__attempt *attempt)
     facts.seq_id = attempt->seq_id;
     facts.attempts = attempt->n_sends;
     facts.elapsed_ms = attempt->elapsed_ms;
+    facts.trace_id = attempt->trace_id;
     return facts;
 }
 

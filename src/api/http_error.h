@@ -24,6 +24,7 @@ typedef struct tkx__attempt {
     int64_t seq_id;
     int n_sends;
     int64_t elapsed_ms;
+    const char *trace_id; /* NULL: none */
 } tkx__attempt;
 
 /* AUTH, BILLING, PERMISSION or HTTP, with the facts; returns that status. */

@@ -81,10 +81,12 @@ static void free_operation(tkx__operation *op)
         tkx__poll_cancel(p->poll);
         tkx__budget_leave(&op->site->uploads, &p->wait);
         release_body(p);
+        tkx__span_end(&p->span, NULL, false);
         if (op->results && op->results[i])
             op->spec.free_result(op->results[i]);
         tkx_error_free(p->error);
     }
+    tkx__span_end(&op->span, op->error, false);
     tkx_error_free(op->error);
     tkx__free(op->results);
     tkx__free(op);
@@ -98,6 +100,7 @@ static void settle(tkx__operation *op)
     void **results = error ? NULL : op->results;
     size_t n = op->n_parts;
 
+    tkx__span_end(&op->span, error, !error);
     op->error = NULL;
     if (!error)
         op->results = NULL;
@@ -124,6 +127,7 @@ static void end_part(part *p, tkx_error **error)
 {
     p->state = PART_OVER;
     release_body(p);
+    tkx__span_end(&p->span, *error, false);
     note_failure(p->op, error);
 }
 
@@ -142,6 +146,8 @@ static void pass_turn(tkx__operation *op)
     if (op->has_submitted)
         return;
     op->has_submitted = true;
+    if (op->n_parts > 1)
+        tkx__span_enter(op->span, TKX__PHASE_WAIT);
     if (op->spec.on_submitted)
         op->spec.on_submitted(op->arg);
     if (op->turns && op->has_turn)
@@ -158,6 +164,7 @@ static void on_polled(void *arg, void *result, tkx_error *error)
 
     enter(op);
     p->poll = NULL;
+    tkx__span_end(&p->span, error, !error);
     if (error) {
         if (tkx_error_status(error) == TKX_ERR_REQUEST_FAILED)
             tkx__part_tell_end(p, TKX__PART_FAILED, NULL, error);
@@ -196,9 +203,11 @@ static void follow(part *p, const char *request_id)
         .free_result = op->spec.free_result,
         .on_event = on_poll_event,
         .expected_reply_bytes = op->spec.has_protobuf ? 65536 : 4096,
+        .span = tkx__part_span(p),
     };
 
     p->state = PART_POLLING;
+    tkx__span_promise(spec.span, request_id);
     tkx__part_tell_promise(p, request_id);
     release_body(p);
     if (op->is_detached) {
@@ -251,6 +260,7 @@ static void record_part(part *p)
     tkx_error *error = NULL;
 
     p->state = PART_RECORDING;
+    tkx__span_enter(tkx__part_span(p), TKX__PHASE_RECORD);
     if (!tkx__part_record(p, on_part_recorded, &error))
         submit_failed(p, error);
 }
@@ -339,9 +349,11 @@ static void send_part(part *p)
         .final_409 = is_save,
         .on_retry = tkx__part_on_retry,
         .outwaits_breaker = !tkx__part_is_alone(p), /* else the line would break */
+        .span = tkx__part_span(p),
     };
 
     p->state = PART_SENDING;
+    tkx__span_enter(spec.span, TKX__PHASE_SUBMIT);
     p->sent_ms = tkx__site_now(op->site);
     if (op->spec.on_sending)
         op->spec.on_sending(op->arg, p->encoded.body.size_bytes);
@@ -383,6 +395,7 @@ static void encode_part(part *p)
     const tkx__io *io = &p->op->site->io;
 
     p->state = PART_ENCODING;
+    tkx__span_enter(tkx__part_span(p), TKX__PHASE_ENCODE);
     if (p->op->spec.encodes_on_worker &&
         io->ops->work(io->ctx, encode_work, encode_done, p))
         return;
@@ -410,6 +423,8 @@ static void submit_part(tkx__operation *op, size_t i)
     p->encoding = op->call ? op->encoding : tkx__operation_encoding(op);
     p->is_first_protobuf = p->encoding == TKX__ENCODING_PROTOBUF;
     p->state = PART_BYTES;
+    tkx__part_begin_span(p);
+    tkx__span_enter(tkx__part_span(p), TKX__PHASE_BYTES);
     if (cost > 0 && !tkx__budget_take(&op->site->uploads, &p->wait, cost, on_bytes, p))
         return;
     p->cost = cost;
@@ -488,6 +503,7 @@ static void record(tkx__operation *op)
     if (!op->spec.recorder)
         return;
     op->is_recording = true;
+    tkx__span_enter(op->span, TKX__PHASE_RECORD);
     if (!tkx__operation_record(op, on_recorded, &error))
         on_recorded(op, 0, error);
 }
@@ -531,34 +547,6 @@ static void abort_operation(tkx__op *base)
     leave(op);
 }
 
-tkx__operation *tkx__operation_new(tkx__site *site, const tkx__operation_spec *spec,
-                                   tkx__operation_fn *fn, void *arg)
-{
-    size_t parts_size, size;
-
-    if (!tkx__mul(spec->n_parts, sizeof(part), &parts_size) ||
-        !tkx__add(parts_size, sizeof(tkx__operation), &size))
-        return NULL;
-    tkx__operation *op = tkx__calloc(1, size);
-    if (!op)
-        return NULL;
-    op->results = tkx__calloc(spec->n_parts, sizeof *op->results);
-    if (!op->results) {
-        tkx__free(op);
-        return NULL;
-    }
-    op->site = site;
-    op->spec = *spec;
-    op->fn = fn;
-    op->arg = arg;
-    op->n_parts = spec->n_parts;
-    for (size_t i = 0; i < spec->n_parts; i++) {
-        op->parts[i].op = op;
-        op->parts[i].seq_id = -1;
-    }
-    return op;
-}
-
 void tkx__operation_drop(tkx__operation *op)
 {
     if (op)
@@ -569,6 +557,7 @@ void tkx__operation_start(tkx__operation *op, tkx__turns *turns, uint64_t first)
 {
     op->turns = turns;
     op->first = first;
+    tkx__operation_begin_span(op);
     tkx__op_register(op->site, &op->base, abort_operation);
     if (op->site->is_closed) {
         tkx__op_unregister(op->site, &op->base);

@@ -27,6 +27,7 @@ typedef struct part {
     tkx__encoded encoded;
     tkx__call *call;
     tkx__poll *poll;
+    tkx__span *span; /* its own; the only part of an operation has that of the whole */
     int64_t sent_ms;
     uint8_t n_unreadable;   /* answers to its submit that named no promise */
     bool is_first_protobuf; /* the server had not accepted one before */
@@ -39,6 +40,7 @@ struct tkx__operation {
     tkx__operation_spec spec;
     tkx__operation_fn *fn;
     void *arg;
+    tkx__span *span;
     tkx__turns *turns;
     uint64_t first;
     tkx__turn_wait turn;
@@ -56,6 +58,16 @@ struct tkx__operation {
     size_t n_parts;
     part parts[];
 };
+
+static inline tkx__span *tkx__part_span(const part *p)
+{
+    return p->span ? p->span : p->op->span;
+}
+
+void tkx__operation_begin_span(tkx__operation *op);
+/* Chunks have a span each, since they are under way side by side; a single part has none.
+ */
+void tkx__part_begin_span(part *p);
 
 /* As what its parts go out now. */
 tkx__encoding tkx__operation_encoding(const tkx__operation *op);

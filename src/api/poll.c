@@ -61,6 +61,7 @@ struct tkx__poll {
     char roundtrip_text[32];
     tkx__body body;
     char *body_text;
+    char *trace_id; /* a copy, for the worker's errors; NULL: none */
     /* what the worker reads and writes */
     char *payload;
     size_t payload_size;
@@ -92,6 +93,7 @@ static void dispose(tkx__poll *p)
     tkx_error_free(p->error);
     tkx__free(p->payload);
     tkx__free(p->body_text);
+    tkx__free(p->trace_id);
     tkx__free(p);
     if (reserved)
         tkx__budget_give(&site->responses, reserved);
@@ -128,6 +130,7 @@ static tkx__error_facts facts_of(const tkx__poll *p, int http_status)
     facts.seq_id = p->spec.seq_id;
     facts.attempts = (int)p->iteration;
     facts.elapsed_ms = tkx__site_now(p->site) - p->started_ms;
+    facts.trace_id = p->trace_id;
     return facts;
 }
 
@@ -143,6 +146,7 @@ static tkx_error *http_error(const tkx__poll *p, const tkx__reply *reply)
         .seq_id = p->spec.seq_id,
         .n_sends = (int)p->iteration,
         .elapsed_ms = tkx__site_now(p->site) - p->started_ms,
+        .trace_id = p->trace_id,
     };
 
     tkx__fail_http(&error, &attempt, reply);
@@ -174,6 +178,8 @@ static void round_after(tkx__poll *p, int64_t delay_ms)
 {
     const tkx__io *io = &p->site->io;
 
+    tkx__span_enter(p->spec.span,
+                    p->was_paused ? TKX__PHASE_BILLING : TKX__PHASE_BACK_OFF);
     if (!p->timer)
         p->timer = io->ops->timer_new(io->ctx, on_timer, p);
     if (!p->timer) {
@@ -250,6 +256,7 @@ static void take_result(tkx__poll *p, tkx__reply *reply, bool is_protobuf)
     p->payload_size = reply->body_size;
     reply->body = NULL;
     p->is_protobuf = is_protobuf;
+    tkx__span_enter(p->spec.span, TKX__PHASE_DECODE);
     if (p->payload_size > INLINE_BYTES) {
         p->is_working =
             p->site->io.ops->work(p->site->io.ctx, decode_work, decode_done, p);
@@ -297,6 +304,7 @@ static void reserve(tkx__poll *p, int64_t bytes)
         begin_round(p);
         return;
     }
+    tkx__span_enter(p->spec.span, TKX__PHASE_ROOM);
     if (tkx__budget_take(&p->site->responses, &p->wait, bytes, on_reserved, p)) {
         p->reserved = bytes;
         begin_round(p);
@@ -540,12 +548,15 @@ static tkx_status try_round(tkx__poll *p, tkx_error **err)
         .timeout_ms = p->site->poll_timeout_ms,
         .deadline_ms = p->spec.deadline_ms,
         .is_raw = true,
+        .span = p->spec.span,
         .max_reply_bytes =
             p->spec.max_reply_bytes ? p->spec.max_reply_bytes : DEFAULT_MAX_REPLY,
         .expected_reply_bytes =
             p->reserved > 0 ? (size_t)p->reserved : p->spec.expected_reply_bytes,
     };
     tell(p, &event);
+    tkx__span_enter(p->spec.span,
+                    p->allow_metadata_only ? TKX__PHASE_WAIT : TKX__PHASE_FETCH);
     p->iteration++;
     return tkx__call_start(p->site, &spec, on_outcome, p, &p->call, err);
 }
@@ -576,6 +587,8 @@ tkx_status tkx__poll_start(tkx__site *site, const tkx__poll_spec *spec, tkx__pol
     p->arg = arg;
     p->started_ms = tkx__site_now(site);
     p->allow_metadata_only = !spec->no_metadata_first;
+    if (spec->span && tkx__span_trace_id(spec->span))
+        p->trace_id = tkx__strdup(tkx__span_trace_id(spec->span));
     *out = p;
     if (spec->announced_bytes > 0 &&
         !tkx__budget_take(&site->responses, &p->wait, spec->announced_bytes, on_reserved,

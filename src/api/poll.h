@@ -6,6 +6,7 @@
 #define TKX_API_POLL_H
 
 #include "api/site.h"
+#include "api/span.h"
 
 /* The bytes of a result, for a decoder; maybe on a worker thread. */
 typedef struct tkx__payload {
@@ -49,6 +50,7 @@ typedef struct tkx__poll_spec {
     void *decode_arg; /* outlives the poll */
     void (*free_result)(void *result);
     void (*on_event)(void *arg, const tkx__poll_event *event); /* NULL: nobody looks */
+    tkx__span *span; /* of the operation, lives as long as the poll; NULL: none */
 } tkx__poll_spec;
 
 /* The end, told once; the poll is gone by then.  Both are the receiver's. */

@@ -117,6 +117,7 @@ static void detach(tkx__sample *s, bool has_succeeded)
     if (s->is_probe)
         tkx__completions_probed(p->completions);
     tkx__dispatch_leave(p->dispatch, &s->gate);
+    tkx__span_end(&s->span, NULL, false);
     tkx__sampler_leave(p, s, has_succeeded);
 }
 
@@ -126,6 +127,7 @@ static void settle(tkx__sample *s, tkx_sample_response *response, tkx_error *err
     const tkx__sample_end end = {response, error, s->sampler, s->n_prompt};
     void *arg = s->arg;
 
+    tkx__span_end(&s->span, error, response != NULL);
     detach(s, response != NULL);
     tkx__sample_drop(s);
     kind->on_end(arg, &end);
@@ -175,6 +177,7 @@ static void wait_for(tkx__sample *s, tkx__sample_state state, int64_t delay_ms)
     tkx_error *error = NULL;
 
     s->state = (uint8_t)state;
+    tkx__span_enter(s->span, TKX__PHASE_BACK_OFF);
     if (!s->timer)
         s->timer = io->ops->timer_new(io->ctx, on_timer, s);
     if (s->timer) {
@@ -305,6 +308,7 @@ static void poll_for(tkx__sample *s, int64_t bytes, int64_t deadline_ms)
         .decode = decode,
         .free_result = free_response,
         .on_event = on_poll_event,
+        .span = s->span,
     };
 
     if (tkx__poll_start(s->sampler->site, &spec, on_result, s, &s->poll, &error) !=
@@ -328,6 +332,7 @@ void tkx__sample_probe(tkx__sample *s)
 static void wait_for_result(tkx__sample *s)
 {
     s->state = TKX__SAMPLE_WAITING;
+    tkx__span_enter(s->span, TKX__PHASE_WAIT);
     if (s->sampler->completions && tkx__completions_await(s->sampler->completions, s))
         return;
     tkx__sample_fetch(s, 0);
@@ -376,6 +381,7 @@ static void on_submitted(void *arg, tkx__outcome *outcome)
     } else if (!take_handle(s, outcome->reply, &error)) {
         settle(s, NULL, error);
     } else {
+        tkx__span_promise(s->span, s->request_id);
         tkx__dispatch_leave(s->sampler->dispatch, &s->gate);
         wait_for_result(s);
     }
@@ -416,10 +422,12 @@ static void send_now(tkx__sample *s)
         .seq_id = s->seq_id,
         .is_outer = true,
         .passes_pushback = true,
+        .span = s->span,
         .on_retry = on_retry,
         .expected_reply_bytes = 1024,
     };
     s->state = TKX__SAMPLE_SENDING;
+    tkx__span_enter(s->span, TKX__PHASE_SUBMIT);
     s->kind->on_sending(s->arg, s->body->size_bytes);
     if (tkx__call_start(s->sampler->site, &spec, on_submitted, s, &s->call, &error) !=
         TKX_OK)
@@ -436,6 +444,7 @@ void tkx__sample_go(tkx__sample *s)
     s->n_attempts++;
     s->seq_id = s->sampler->next_seq++;
     s->state = TKX__SAMPLE_GATE;
+    tkx__span_enter(s->span, TKX__PHASE_GATE);
     if (tkx__dispatch_enter(s->sampler->dispatch, &s->gate))
         send_now(s);
 }
@@ -474,7 +483,11 @@ void tkx__sample_start(tkx__sample *s)
     tkx__sampler *p = s->sampler;
     int64_t deadline_ms = s->when.deadline_ms;
     tkx_error *error = NULL;
+    const tkx__span_spec span = {
+        .what = "sample", .lane = TKX__LANE_SAMPLE, .seq_id = -1};
 
+    s->span = tkx__span_begin(p->site->observer, &span);
+    tkx__span_enter(s->span, TKX__PHASE_SLOT);
     s->retries = s->kind->always_retries ||
                  (!p->settings.is_off && !p->site->config.sample_no_retries);
     if (s->kind->on_start(s->arg, p, &error) != TKX_OK)

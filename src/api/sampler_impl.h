@@ -36,6 +36,7 @@ struct tkx__sample {
     tkx__dispatch_wait gate;
     tkx__call *call;
     tkx__poll *poll;
+    tkx__span *span;
     tkx__timer *timer;    /* back-offs */
     tkx__timer *deadline; /* only with one */
     int64_t seq_id;

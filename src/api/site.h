@@ -55,6 +55,7 @@ void tkx__dynamic_config_default(tkx__dynamic_config *config);
 
 struct tkx__auth;
 struct tkx__breakers;
+struct tkx__observer;
 struct tkx__op;
 struct tkx__profile;
 struct tkx__cancel;
@@ -74,12 +75,14 @@ typedef struct tkx__site_options {
     int64_t request_timeout_ms;     /* 0: 60 s */
     int64_t poll_timeout_ms;        /* 0: 45 s */
     struct tkx__breakers *breakers; /* outlive the site; NULL: none */
+    struct tkx__observer *observer; /* outlives the site; NULL: nobody looks */
 } tkx__site_options;
 
 typedef struct tkx__site {
     tkx__io io;
     const tkx__log *log;
     struct tkx__breakers *breakers; /* NULL: none */
+    struct tkx__observer *observer; /* NULL: nobody looks; see span.h */
     char *api_url;                  /* base, prefix and a slash */
     char *sdk_version;
     char *user_agent;

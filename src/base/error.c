@@ -16,7 +16,7 @@
 
 struct tkx_error {
     tkx_status status;
-    tkx__error_facts facts; /* request_id points into the block, or is NULL */
+    tkx__error_facts facts; /* its strings point into the block, or are NULL */
     tkx_error *cause;       /* owned */
     const char *message;    /* into the block */
 };
@@ -33,19 +33,20 @@ static tkx_error *make(tkx_status status, const tkx__error_facts *facts, tkx_err
     static const tkx__error_facts no_facts = TKX__ERROR_FACTS_INIT;
     va_list again;
     int n;
-    size_t id_size;
+    size_t id_size, trace_size;
     tkx_error *error;
     char *text;
 
     if (!facts)
         facts = &no_facts;
     id_size = facts->request_id ? strlen(facts->request_id) + 1 : 0;
+    trace_size = facts->trace_id ? strlen(facts->trace_id) + 1 : 0;
     va_copy(again, args);
     n = vsnprintf(NULL, 0, fmt, again);
     va_end(again);
     if (n < 0)
         n = 0;
-    error = tkx__malloc(sizeof *error + (size_t)n + 1 + id_size);
+    error = tkx__malloc(sizeof *error + (size_t)n + 1 + id_size + trace_size);
     if (!error) {
         tkx_error_free(cause);
         return &out_of_memory;
@@ -59,6 +60,9 @@ static tkx_error *make(tkx_status status, const tkx__error_facts *facts, tkx_err
     error->message = text;
     if (id_size)
         error->facts.request_id = memcpy(text + n + 1, facts->request_id, id_size);
+    if (trace_size)
+        error->facts.trace_id =
+            memcpy(text + n + 1 + id_size, facts->trace_id, trace_size);
     return error;
 }
 
@@ -202,6 +206,8 @@ tkx_error_domain tkx_error_get_domain(const tkx_error *error)
         [TKX_ERR_CANCELLED] = TKX_ERROR_DOMAIN_CALLER,
         [TKX_ERR_CLOSED] = TKX_ERROR_DOMAIN_CLIENT,
         [TKX_ERR_WOULD_BLOCK] = TKX_ERROR_DOMAIN_CALLER,
+        [TKX_ERR_BREAKER_OPEN] = TKX_ERROR_DOMAIN_CLIENT,
+        [TKX_ERR_BUDGET] = TKX_ERROR_DOMAIN_CLIENT,
     };
     tkx_status status = tkx_error_status(error);
 
@@ -252,6 +258,11 @@ int tkx_error_attempts(const tkx_error *error)
 int64_t tkx_error_elapsed_ms(const tkx_error *error)
 {
     return error ? error->facts.elapsed_ms : 0;
+}
+
+const char *tkx_error_trace_id(const tkx_error *error)
+{
+    return error ? error->facts.trace_id : NULL;
 }
 
 const tkx_error *tkx_error_cause(const tkx_error *error)

@@ -34,6 +34,7 @@ typedef struct tkx__error_facts {
     int64_t seq_id;         /* -1: none */
     int attempts;
     int64_t elapsed_ms;
+    const char *trace_id; /* W3C, 32 digits; NULL: none */
 } tkx__error_facts;
 
 #define TKX__ERROR_FACTS_INIT                                                            \

@@ -70,6 +70,15 @@ static tkx_status make_timers(tkx_context *context, tkx_error **err)
     return tkx__fail_memory(err);
 }
 
+static tkx_status observe(tkx_context *context, tkx_error **err)
+{
+    tkx_status status = tkx__observation_new(context, &context->observation, err);
+
+    context->options.metrics = NULL; /* copied */
+    context->options.trace = NULL;
+    return status;
+}
+
 /* Also for a context whose making failed halfway. */
 static void destroy(tkx_context *context)
 {
@@ -84,10 +93,12 @@ static void destroy(tkx_context *context)
     tkx__free(context);
 }
 
-static void free_timers(tkx_context *context)
+static void free_loop_things(tkx_context *context)
 {
     const tkx__io *io = &context->io;
 
+    tkx__observation_free(context->observation);
+    context->observation = NULL;
     if (!io->ops)
         return;
     io->ops->timer_free(io->ctx, context->on_loop.ready_timer);
@@ -104,7 +115,7 @@ static tkx_status finish(tkx_context *context, tkx_status status, tkx_context **
         return TKX_OK;
     }
     if (context)
-        free_timers(context);
+        free_loop_things(context);
     destroy(context);
     return status;
 }
@@ -124,6 +135,8 @@ tkx_status tkx_context_new(const tkx_context_options *options, tkx_context **out
     if (status == TKX_OK)
         status = make_timers(context, err);
     if (status == TKX_OK)
+        status = observe(context, err);
+    if (status == TKX_OK)
         status = tkx__loop_start(context->loop, err);
     return finish(context, status, out);
 }
@@ -140,6 +153,8 @@ tkx_status tkx__context_new_on(const tkx_context_options *options, const tkx__io
         context->io = *io;
         status = make_timers(context, err);
     }
+    if (status == TKX_OK)
+        status = observe(context, err);
     return finish(context, status, out);
 }
 
@@ -152,7 +167,7 @@ void tkx_context_free(tkx_context *context)
                        "tkx_context_free on the loop thread: ignored, the context leaks");
         return;
     }
-    free_timers(context); /* no loop uses them any more */
+    free_loop_things(context); /* no loop uses them any more */
     tkx__context_unref(context);
 }
 
@@ -183,6 +198,16 @@ const tkx_context_options *tkx__context_options(const tkx_context *context)
 tkx__breakers *tkx__context_breakers(const tkx_context *context)
 {
     return (tkx__breakers *)(uintptr_t)&context->breakers;
+}
+
+tkx__observation *tkx__context_observation(const tkx_context *context)
+{
+    return context->observation;
+}
+
+tkx__observer *tkx__context_observer(const tkx_context *context)
+{
+    return context->observation ? context->observation->observer : NULL;
 }
 
 bool tkx__context_is_closed(const tkx_context *context)

@@ -10,6 +10,7 @@
 
 #include "api/breaker.h"
 #include "client/context_links.h"
+#include "client/observe.h"
 #include "net/loop.h"
 
 /* How far closing has come; only ever forward. */
@@ -31,6 +32,7 @@ struct tkx_context {
     tkx__io io;
     tkx__loop *loop; /* NULL: on a given io */
     tkx__breakers breakers;
+    tkx__observation *observation; /* NULL: nobody looks */
 
     struct {
         tkx_future *ready, **ready_tail;

@@ -318,6 +318,7 @@ static tkx_status make_site(tkx_service *s, tkx_error **err)
         .request_timeout_ms = s->options.request_timeout_ms,
         .poll_timeout_ms = s->options.poll_timeout_ms,
         .breakers = tkx__context_breakers(s->context),
+        .observer = tkx__context_observer(s->context),
     };
     const tkx__auth_options auth = {
         .api_key = context->api_key,

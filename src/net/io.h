@@ -99,6 +99,7 @@ typedef void tkx__task_fn(void *arg);
 
 typedef struct tkx__io_ops {
     int64_t (*now_ms)(void *ctx);  /* monotonic */
+    int64_t (*now_us)(void *ctx);  /* the same clock, finer; NULL: there is none */
     int64_t (*wall_ms)(void *ctx); /* since 1970, UTC */
     double (*uniform)(void *ctx);  /* [0, 1) */
     bool (*in_loop)(void *ctx);    /* is this the loop thread?  Any thread may ask. */

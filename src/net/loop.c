@@ -50,6 +50,15 @@ static int64_t op_now(void *ctx)
     return tkx__loop_now(ctx);
 }
 
+static int64_t op_now_us(void *ctx)
+{
+    struct timespec now;
+
+    (void)ctx;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 static int64_t op_wall(void *ctx)
 {
     (void)ctx;
@@ -333,6 +342,7 @@ tkx_status tkx__loop_new(const tkx__loop_config *config, tkx__loop **out, tkx_er
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     static const tkx__io_ops ops = {
         .now_ms = op_now,
+        .now_us = op_now_us,
         .wall_ms = op_wall,
         .uniform = op_uniform,
         .in_loop = op_in_loop,
