@@ -98,6 +98,7 @@ static tkx_status read_config(const cJSON *json, const char *what, adapter_confi
                               tkx__buf *problems, tkx_error **err)
 {
     const cJSON *alpha = cJSON_GetObjectItemCaseSensitive(json, "lora_alpha");
+    const cJSON *rslora = cJSON_GetObjectItemCaseSensitive(json, "use_rslora");
     const cJSON *base = cJSON_GetObjectItemCaseSensitive(json, "base_model_name_or_path");
 
     for (const cJSON *item = json->child; item; item = item->next)
@@ -110,7 +111,10 @@ static tkx_status read_config(const cJSON *json, const char *what, adapter_confi
         return tkx__fail(err, TKX_ERR_PARSE, "%s: lora_alpha is missing or no number",
                          what);
     out->alpha = alpha->valuedouble;
-    out->is_rslora = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "use_rslora"));
+    if (rslora && !cJSON_IsBool(rslora) && !cJSON_IsNull(rslora))
+        return tkx__fail(err, TKX_ERR_PARSE, "%s: use_rslora is neither true nor false",
+                         what);
+    out->is_rslora = cJSON_IsTrue(rslora);
     if (cJSON_IsString(base)) {
         out->base_model = tkx__strdup(base->valuestring);
         if (!out->base_model)

@@ -45,6 +45,7 @@ static tkx_status map_in(const char *dir, const char *name, tkx__mapped *out,
 static tkx_status open_folder(const char *dir, adapter_files *files, tkx_error **err)
 {
     tkx__mapped config;
+    tkx_error *cause = NULL;
     tkx_status st = map_in(dir, CONFIG_NAME, &config, err);
 
     if (st != TKX_OK)
@@ -54,7 +55,15 @@ static tkx_status open_folder(const char *dir, adapter_files *files, tkx_error *
     if (files->config.status != TKX_OK)
         return tkx__fail(err, files->config.status, "%s/%s is too large", dir,
                          CONFIG_NAME);
-    return map_in(dir, TENSORS_NAME, &files->mapped, err);
+    st = map_in(dir, TENSORS_NAME, &files->mapped, &cause);
+    if (st == TKX_ERR_NOT_FOUND)
+        st =
+            tkx__fail_cause(err, st, NULL, &cause,
+                            "%s holds no " TENSORS_NAME "; .bin files are not read", dir);
+    else if (st != TKX_OK && err)
+        *err = cause, cause = NULL;
+    tkx_error_free(cause);
+    return st;
 }
 
 /* ---- an archive ---- */
@@ -145,8 +154,8 @@ static tkx_status read_entries(struct archive *a, const char *path, adapter_file
         st = read_entry(a, entry, path, files, err);
     }
     if (st == TKX_OK && (!files->config.data || !files->tensors.data))
-        st = tkx__fail(err, TKX_ERR_NOT_FOUND, "%s holds no %s", path,
-                       files->config.data ? TENSORS_NAME : CONFIG_NAME);
+        st = tkx__fail(err, TKX_ERR_NOT_FOUND, "%s holds no %s; .bin files are not read",
+                       path, files->config.data ? TENSORS_NAME : CONFIG_NAME);
     return st;
 }
 

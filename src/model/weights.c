@@ -225,7 +225,32 @@ static void load_matrix(loader *l, size_t layer, tkx__layer_matrix matrix)
     want_matrix(l, &l->w->layers[layer].matrices[matrix], name, rows, cols);
 }
 
-/* One tensor per expert in a folder, one for all in GGUF. */
+/*
+ * The folder's experts in two tensors, as later versions of its makers' library hold
+ * them: gate_up_proj [n_experts, 2 * ffn, hidden], gates first, and down_proj
+ * [n_experts, hidden, ffn].  False: they come one by one.
+ */
+static bool load_fused_experts(loader *l, size_t layer, tkx__layer_matrix matrix,
+                               const size_t *dims, tkx__stored *out)
+{
+    bool is_down = matrix == TKX__MAT_DOWN;
+    size_t per_expert = is_down ? 1 : 2;
+    size_t fused[3] = {dims[0], per_expert * dims[1], dims[2]};
+    const tkx__tensor *t;
+    char name[128];
+
+    snprintf(name, sizeof name, "model.layers.%zu.mlp.experts.%s", layer,
+             is_down ? "down_proj" : "gate_up_proj");
+    if (!tkx__tensors_find(l->table, name))
+        return false;
+    t = want(l, name, fused, 3);
+    for (size_t e = 0; t && e < dims[0]; e++)
+        set_stored(l, &out[e], t, per_expert * e + (matrix == TKX__MAT_UP), dims[1],
+                   dims[2]);
+    return true;
+}
+
+/* One tensor per expert in a folder, or fused ones; one for all in GGUF. */
 static void load_experts(loader *l, size_t layer, tkx__layer_matrix matrix,
                          tkx__stored *out)
 {
@@ -244,6 +269,8 @@ static void load_experts(loader *l, size_t layer, tkx__layer_matrix matrix,
             set_stored(l, &out[e], t, e, dims[1], dims[2]);
         return;
     }
+    if (load_fused_experts(l, layer, matrix, dims, out))
+        return;
     for (size_t e = 0; e < n; e++) {
         snprintf(name, sizeof name, "model.layers.%zu.mlp.experts.%zu.%s_proj.weight",
                  layer, e, projection);
