@@ -8,6 +8,8 @@
  */
 #include "mock_server/server.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -132,7 +134,9 @@ static void reset_connection(evutil_socket_t fd, short what, void *arg)
 /* The head of the answer and the first n bytes of its body, as they are. */
 static void write_raw(call *c, size_t n)
 {
+    const int yes = 1; /* what follows goes out at once, not with the next answer's ACK */
     tkx__buf raw;
+    setsockopt(fd_of(c), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     tkx__buf_init(&raw, c->out.size + 65536);
     check_out(c);
     tkx__buf_printf(&raw, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",

@@ -8,7 +8,9 @@
  */
 #include "net/lane.h"
 
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -27,6 +29,24 @@ struct tkx__sock {
 /* ---- sockets
  * ------------------------------------------------------------------------------ */
 
+/*
+ * A second answer to one request, by a proxy or server that is broken, would be taken as
+ * the answer to the next request on that connection.  Only seen in clear: over TLS an
+ * idle connection has other things to say.
+ */
+void tkx__sock_drop_stray(curl_socket_t fd)
+{
+    static const char begin[] = "HTTP/";
+    char bytes[4096];
+    ssize_t n = recv(fd, bytes, sizeof begin - 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (n < (ssize_t)sizeof begin - 1 || memcmp(bytes, begin, sizeof begin - 1) != 0)
+        return;
+    while (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        ; /* libcurl believes that a connection with bytes in it is alive */
+    shutdown(fd, SHUT_RDWR);
+}
+
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
     tkx__sock *sock = arg;
@@ -38,6 +58,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     tkx__loop_enter(loop);
     what &= sock->wanted;
     if (what == 0) { /* an idle connection has something to say: that it is over */
+        tkx__sock_drop_stray(fd);
         event_del(&sock->event);
         sock->registered = 0;
     } else {

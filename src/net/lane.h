@@ -38,4 +38,7 @@ curl_socket_t tkx__open_socket(void *loop, curlsocktype purpose,
                                struct curl_sockaddr *address);
 int tkx__close_socket(void *loop, curl_socket_t fd);
 
+/* The request on it has its answer: end the connection if another answer follows. */
+void tkx__sock_drop_stray(curl_socket_t fd);
+
 #endif

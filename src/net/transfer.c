@@ -157,11 +157,27 @@ static void tell(tkx__transfer *t, int status, tkx_error *error)
     give_back(t);
 }
 
+/* While the handle is in its multi handle, which knows the connection. */
+static void drop_stray(CURL *easy)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    char *scheme = NULL;
+
+    curl_easy_getinfo(easy, CURLINFO_SCHEME, &scheme);
+    if (!scheme || (strcmp(scheme, "HTTP") != 0 && strcmp(scheme, "http") != 0))
+        return;
+    curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd);
+    if (fd != CURL_SOCKET_BAD)
+        tkx__sock_drop_stray(fd);
+}
+
 static void finish(tkx__transfer *t, CURLcode code)
 {
     tkx_error *error = NULL;
     long status = 0;
 
+    if (code == CURLE_OK)
+        drop_stray(t->easy);
     curl_multi_remove_handle(multi_of(t), t->easy);
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK || status <= 0) {
