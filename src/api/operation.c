@@ -223,7 +223,6 @@ static void follow(part *p, const char *request_id)
  */
 
 static void encode_part(part *p);
-static void send_part(part *p);
 
 /* A failed submit: either its number (and all behind it) is free, or there is a hole. */
 static void submit_failed(part *p, tkx_error *error)
@@ -282,16 +281,6 @@ static bool falls_back_to_json(part *p, const tkx_error *error)
     return true;
 }
 
-/* The service has it, or something in front of it answered: the same again, under the
-   same number, tells. */
-static bool sends_unreadable_again(part *p)
-{
-    if (p->n_unreadable++ >= TKX__MAX_UNREADABLE)
-        return false;
-    send_part(p);
-    return true;
-}
-
 static void on_submitted(void *arg, tkx__outcome *outcome)
 {
     part *p = arg;
@@ -309,10 +298,6 @@ static void on_submitted(void *arg, tkx__outcome *outcome)
     }
     if (!error) {
         request_id = tkx__part_read_promise(outcome);
-        if (!request_id && sends_unreadable_again(p)) {
-            leave(op);
-            return;
-        }
         if (!request_id)
             tkx__part_no_promise(p, outcome, &error);
     }

@@ -23,11 +23,12 @@ void tkx__part_no_promise(const part *p, const tkx__outcome *outcome, tkx_error 
     facts.http_status = outcome->reply->http_status;
     facts.category = TKX_ERROR_CATEGORY_SERVER;
     facts.seq_id = p->seq_id;
-    facts.attempts = outcome->n_sends + TKX__MAX_UNREADABLE;
+    facts.attempts = outcome->n_sends;
     facts.elapsed_ms = tkx__site_now(p->op->site) - p->sent_ms;
     tkx__fail_facts(err, TKX_ERR_PROTOCOL, &facts,
-                    "%s: the service answered HTTP %d without a request_id, %d times",
-                    p->op->spec.what, facts.http_status, TKX__MAX_UNREADABLE + 1);
+                    "%s: the service answered HTTP %d without a request_id; it may have "
+                    "taken the request",
+                    p->op->spec.what, facts.http_status);
 }
 
 void tkx__part_on_retry(void *arg, int http_status, bool is_sending)

@@ -29,7 +29,6 @@ typedef struct part {
     tkx__poll *poll;
     tkx__span *span; /* its own; the only part of an operation has that of the whole */
     int64_t sent_ms;
-    uint8_t n_unreadable;   /* answers to its submit that named no promise */
     bool is_first_protobuf; /* the server had not accepted one before */
     tkx_error *error;       /* of the worker */
 } part;
@@ -77,8 +76,6 @@ bool tkx__part_is_alone(const part *p);
 /* After a submit that failed: true when its number and those of the parts behind it are
    free; then n_unused is set. */
 bool tkx__part_frees_numbers(part *p, const tkx_error *error);
-
-#define TKX__MAX_UNREADABLE 2 /* answers to one submit that make it go out again */
 
 /* The id in the answer to a submit; NULL: it names none. */
 char *tkx__part_read_promise(const tkx__outcome *outcome);

@@ -35,7 +35,7 @@ bool tkx__part_frees_numbers(part *p, const tkx_error *error)
 
     if (op->spec.is_parallel && !tkx__part_is_alone(p))
         return false;
-    if (p->n_unreadable > 0 || (!is_refusal(error) && !is_unsent))
+    if (!is_refusal(error) && !is_unsent)
         return false;
     op->n_unused = op->n_parts - from;
     for (size_t i = from; i < op->n_parts; i++)

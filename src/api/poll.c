@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/auth.h"
 #include "api/backoff.h"
 #include "api/budget.h"
 #include "api/call.h"
@@ -136,21 +135,9 @@ static tkx__error_facts facts_of(const tkx__poll *p, int http_status)
 
 static tkx_error *http_error(const tkx__poll *p, const tkx__reply *reply)
 {
-    tkx_error *error = NULL;
-    const tkx__attempt attempt = {
-        .what = p->spec.what,
-        .url = "retrieve_future",
-        .secret = tkx__auth_token_text(p->site->auth),
-        .key = tkx__auth_key_text(p->site->auth),
-        .request_id = p->request_id,
-        .seq_id = p->spec.seq_id,
-        .n_sends = (int)p->iteration,
-        .elapsed_ms = tkx__site_now(p->site) - p->started_ms,
-        .trace_id = p->trace_id,
-    };
+    const tkx__error_facts facts = facts_of(p, reply->http_status);
 
-    tkx__fail_http(&error, &attempt, reply);
-    return error;
+    return tkx__poll_http_error(p->site, &p->spec, &facts, reply);
 }
 
 static void fail_http(tkx__poll *p, const tkx__reply *reply)
@@ -389,20 +376,6 @@ static void on_400(tkx__poll *p, tkx__reply *reply)
     }
 }
 
-static void on_410(tkx__poll *p)
-{
-    tkx__error_facts facts = facts_of(p, 410);
-    tkx_error *error = NULL;
-
-    facts.is_retryable = 1;
-    tkx__fail_facts(
-        &error, TKX_ERR_PROMISE_GONE, &facts,
-        "%s: the service no longer knows the promise %s; whether the operation "
-        "was carried out is unknown",
-        p->spec.what, p->request_id);
-    settle(p, NULL, error);
-}
-
 static void on_402(tkx__poll *p, tkx__reply *reply)
 {
     const tkx__poll_event event = {.kind = TKX__POLL_PAUSED, .http_status = 402};
@@ -414,12 +387,6 @@ static void on_402(tkx__poll *p, tkx__reply *reply)
     p->was_paused = true;
     tell(p, &event);
     round_after(p, TKX__BILLING_SLEEP_MS);
-}
-
-static bool is_protobuf(const tkx__reply *reply)
-{
-    const char *type = tkx__reply_header(reply, "content-type");
-    return type && strstr(type, "application/x-protobuf");
 }
 
 static void on_answer(tkx__poll *p, tkx__reply *reply)
@@ -436,7 +403,7 @@ static void on_answer(tkx__poll *p, tkx__reply *reply)
     if (http != 429)
         p->n_link_failures = 0;
     if (http >= 200 && http < 300) {
-        if (is_protobuf(reply))
+        if (tkx__poll_is_protobuf(reply))
             take_result(p, reply, true);
         else
             on_json(p, reply);
@@ -455,7 +422,8 @@ static void on_answer(tkx__poll *p, tkx__reply *reply)
     } else if (http == 402) {
         on_402(p, reply);
     } else if (http == 410) {
-        on_410(p);
+        tkx__error_facts facts = facts_of(p, 410);
+        settle(p, NULL, tkx__poll_gone_error(&p->spec, &facts));
     } else {
         fail_http(p, reply);
     }

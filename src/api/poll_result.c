@@ -5,6 +5,10 @@
  */
 #include "api/poll_result.h"
 
+#include <string.h>
+
+#include "api/auth.h"
+#include "api/http_error.h"
 #include "api/scan.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -68,4 +72,43 @@ void tkx__poll_read_result(const tkx__poll_spec *spec, const tkx__payload *paylo
                     "%s: the result of %s (%zu bytes of %s) cannot be read: %s",
                     spec->what, spec->request_id, payload->size,
                     payload->is_protobuf ? "protobuf" : "JSON", tkx_error_message(cause));
+}
+
+bool tkx__poll_is_protobuf(const tkx__reply *reply)
+{
+    const char *type = tkx__reply_header(reply, "content-type");
+    return type && strstr(type, "application/x-protobuf");
+}
+
+tkx_error *tkx__poll_http_error(const tkx__site *site, const tkx__poll_spec *spec,
+                                const tkx__error_facts *facts, const tkx__reply *reply)
+{
+    tkx_error *error = NULL;
+    const tkx__attempt attempt = {
+        .what = spec->what,
+        .url = "retrieve_future",
+        .secret = tkx__auth_token_text(site->auth),
+        .key = tkx__auth_key_text(site->auth),
+        .request_id = facts->request_id,
+        .seq_id = facts->seq_id,
+        .n_sends = facts->attempts,
+        .elapsed_ms = facts->elapsed_ms,
+        .trace_id = facts->trace_id,
+    };
+
+    tkx__fail_http(&error, &attempt, reply);
+    return error;
+}
+
+tkx_error *tkx__poll_gone_error(const tkx__poll_spec *spec, tkx__error_facts *facts)
+{
+    tkx_error *error = NULL;
+
+    facts->is_retryable = 1;
+    tkx__fail_facts(
+        &error, TKX_ERR_PROMISE_GONE, facts,
+        "%s: the service no longer knows the promise %s; whether the operation "
+        "was carried out is unknown",
+        spec->what, facts->request_id);
+    return error;
 }

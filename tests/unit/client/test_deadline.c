@@ -209,20 +209,17 @@ END_TEST
 /* --- unreadable answers to a submit ----------------------------------------------------
  */
 
-START_TEST(an_unreadable_handle_is_asked_for_again_then_breaks_the_client)
+START_TEST(an_unreadable_handle_breaks_the_client)
 {
-    scripted_begin(&s);
+    scripted_begin(&s); /* the service may have the step: its number is not free */
     tkx_training *t = scripted_lora(&s);
     s.garbled = "optim_step";
     tkx_future *a = optim_step(t);
     tkx_future *b = optim_step(t);
     scripted_expect(&s, a, TKX_ERR_PROTOCOL);
-    ck_assert_uint_eq(fake_io_count(s.io, "optim_step"), 3);
-    for (size_t k = 0; k < 3; k++) /* the service may have it: never another number */
-        ck_assert_ptr_nonnull(strstr(
-            fake_io_sent(s.io, scripted_nth(&s, "optim_step", k))->body, "\"seq_id\":1"));
+    ck_assert_uint_eq(fake_io_count(s.io, "optim_step"), 1);
     ck_assert_int_eq(tkx_error_seq_id(tkx_future_error(a)), 1);
-    ck_assert_int_eq(tkx_error_attempts(tkx_future_error(a)), 3);
+    ck_assert_int_eq(tkx_error_attempts(tkx_future_error(a)), 1);
     scripted_expect(&s, b, TKX_ERR_CLIENT_BROKEN);
     tkx_future_unref(a);
     tkx_future_unref(b);
@@ -243,7 +240,7 @@ int main(void)
     tcase_add_test(tc, the_latest_trouble_is_the_cause);
     tcase_add_test(tc, a_limit_of_something_that_completes_is_forgotten);
     tcase_add_test(tc, who_waits_for_long_is_named_now_and_then);
-    tcase_add_test(tc, an_unreadable_handle_is_asked_for_again_then_breaks_the_client);
+    tcase_add_test(tc, an_unreadable_handle_breaks_the_client);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
