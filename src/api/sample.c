@@ -25,15 +25,6 @@ static void send_now(tkx__sample *s);
 /* --- making one ----------------------------------------------------------------------
  */
 
-static uint32_t prompt_length(const tkx_model_input *prompt)
-{
-    size_t n = 0;
-
-    if (tkx_model_input_length(prompt, &n, NULL) != TKX_OK || n > UINT32_MAX)
-        return 0;
-    return (uint32_t)n;
-}
-
 tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *request,
                            const tkx__sample_kind *kind, tkx__sample **out,
                            tkx_error **err)
@@ -47,11 +38,8 @@ tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *requ
     st = tkx__prompt_open(&request->prompt, &prompt, err);
     tkx__sample *s = st == TKX_OK ? tkx__malloc(sizeof *s + prompt.packed.size) : NULL;
     if (s) {
-        *s = (tkx__sample){.sampler = sampler,
-                           .kind = kind,
-                           .frame = frame,
-                           .n_prompt = prompt_length(&request->prompt),
-                           .shape = prompt.packed};
+        *s = (tkx__sample){
+            .sampler = sampler, .kind = kind, .frame = frame, .shape = prompt.packed};
         s->gate.estimate = (int64_t)tkx__model_input_sample_bytes(&request->prompt);
         tkx__prompt_pack(&prompt, s->prompt);
         *out = s;
@@ -85,7 +73,6 @@ void tkx__sample_drop(tkx__sample *s)
     if (!s)
         return;
     forget_handle(s);
-    forget_text(s);
     tkx__sample_frame_unref(s->frame);
     tkx__free(s);
 }
@@ -95,21 +82,37 @@ tkx__sampler *tkx__sample_sampler(const tkx__sample *s)
     return s->sampler;
 }
 
+static void drop_timer(tkx__sample *s)
+{
+    const tkx__io *io = &s->sampler->site->io;
+
+    io->ops->timer_free(io->ctx, s->timer);
+    s->timer = NULL;
+}
+
+static void stop_waiting(tkx__sample *s)
+{
+    if (s->state == TKX__SAMPLE_SENDING) {
+        tkx__call_cancel(s->call);
+        s->call = NULL;
+        forget_text(s);
+    } else if (s->state == TKX__SAMPLE_WAITING) {
+        tkx__poll_cancel(s->poll);
+        s->poll = NULL;
+    } else if (s->state == TKX__SAMPLE_PUSHED || s->state == TKX__SAMPLE_RETRY) {
+        drop_timer(s);
+    }
+}
+
 /* Let go of everything outside; afterwards only memory is left. */
 static void detach(tkx__sample *s, bool has_succeeded)
 {
     tkx__sampler *p = s->sampler;
     const tkx__io *io = &p->site->io;
 
-    tkx__call_cancel(s->call);
-    tkx__poll_cancel(s->poll);
-    s->call = NULL;
-    s->poll = NULL;
-    if (s->timer)
-        io->ops->timer_free(io->ctx, s->timer);
-    if (s->deadline)
-        io->ops->timer_free(io->ctx, s->deadline);
-    s->timer = s->deadline = NULL;
+    stop_waiting(s);
+    io->ops->timer_free(io->ctx, s->deadline);
+    s->deadline = NULL;
     if (s->is_awaited)
         tkx__completions_forget(p->completions, s);
     if (s->is_fetched || s->is_queued)
@@ -124,7 +127,7 @@ static void detach(tkx__sample *s, bool has_succeeded)
 static void settle(tkx__sample *s, tkx_sample_response *response, tkx_error *error)
 {
     const tkx__sample_kind *kind = s->kind;
-    const tkx__sample_end end = {response, error, s->sampler, s->n_prompt};
+    const tkx__sample_end end = {response, error, s->sampler, s->shape.n_tokens};
     void *arg = s->arg;
 
     tkx__span_end(&s->span, error, response != NULL);
@@ -165,6 +168,7 @@ static void on_timer(void *arg)
 {
     tkx__sample *s = arg;
 
+    drop_timer(s);
     if (s->state == TKX__SAMPLE_RETRY)
         tkx__sample_go(s);
     else
@@ -178,8 +182,7 @@ static void wait_for(tkx__sample *s, tkx__sample_state state, int64_t delay_ms)
 
     s->state = (uint8_t)state;
     tkx__span_enter(s->span, TKX__PHASE_BACK_OFF);
-    if (!s->timer)
-        s->timer = io->ops->timer_new(io->ctx, on_timer, s);
+    s->timer = io->ops->timer_new(io->ctx, on_timer, s);
     if (s->timer) {
         io->ops->timer_arm(io->ctx, s->timer, delay_ms);
         return;
@@ -301,7 +304,7 @@ static void poll_for(tkx__sample *s, int64_t bytes, int64_t deadline_ms)
         .wants_protobuf = true,
         .no_metadata_first = bytes > 0,
         .announced_bytes = bytes,
-        .expected_reply_bytes = 4096,
+        .expected_reply_bytes = 2048,
         .deadline_ms = deadline_ms,
         .seq_id = s->seq_id,
         .roundtrip_us = s->submit_ms * INT64_C(1000),
@@ -441,7 +444,8 @@ void tkx__sample_admitted(tkx__dispatch_wait *wait)
 
 void tkx__sample_go(tkx__sample *s)
 {
-    s->n_attempts++;
+    if (s->n_attempts < UINT16_MAX)
+        s->n_attempts++;
     s->seq_id = s->sampler->next_seq++;
     s->state = TKX__SAMPLE_GATE;
     tkx__span_enter(s->span, TKX__PHASE_GATE);

@@ -13,11 +13,13 @@
 #include "types/sample.h"
 
 #define MAX_BODY ((size_t)1 << 30)
-#define MAX_PACKED 16384 /* tokens that the loop may write: a quarter of a millisecond   \
-                          */
-#define NUMBER_ROOM 40   /* the number and its key */
-#define TOKEN_ROOM 8     /* of one in JSON */
-#define CHUNK_ROOM 64    /* what surrounds them */
+#define MAX_BODY_MASK 0x7fffffffu
+#define MAX_PACKED                                                                       \
+    16384              /* tokens that the loop may write: a quarter of a millisecond     \
+                        */
+#define NUMBER_ROOM 40 /* the number and its key */
+#define TOKEN_ROOM 8   /* of one in JSON */
+#define CHUNK_ROOM 64  /* what surrounds them */
 
 /* --- frames --------------------------------------------------------------------------
  */
@@ -114,6 +116,15 @@ static const unsigned char *get_varint(const unsigned char *from, uint32_t *valu
     }
 }
 
+static uint32_t length_of(const tkx_model_input *prompt)
+{
+    size_t n = 0;
+
+    if (tkx_model_input_length(prompt, &n, NULL) != TKX_OK || n > UINT32_MAX)
+        return 0;
+    return (uint32_t)n;
+}
+
 static bool is_packable(const tkx_model_input *prompt)
 {
     return prompt->n_chunks == 1 && prompt->chunks[0].kind == TKX_CHUNK_TEXT &&
@@ -133,7 +144,8 @@ static tkx_status write_text(const tkx_model_input *prompt, tkx__prompt_source *
     tkx_status st = tkx__json_written(&w, "sample request", err);
     if (st == TKX_OK) {
         source->text = tkx__buf_take(&buf, &size);
-        source->packed.size = (uint32_t)size; /* MAX_BODY fits */
+        source->packed.size = (uint32_t)size & MAX_BODY_MASK;
+        source->packed.is_json = true;
     }
     tkx__buf_clear(&buf);
     return st;
@@ -142,13 +154,15 @@ static tkx_status write_text(const tkx_model_input *prompt, tkx__prompt_source *
 tkx_status tkx__prompt_open(const tkx_model_input *prompt, tkx__prompt_source *source,
                             tkx_error **err)
 {
-    *source = (tkx__prompt_source){0};
+    uint32_t size = 0;
+
+    *source = (tkx__prompt_source){.packed = {.n_tokens = length_of(prompt)}};
     if (!is_packable(prompt))
         return write_text(prompt, source, err);
     source->tokens = prompt->chunks[0].tokens;
-    source->packed.n_tokens = (uint32_t)prompt->chunks[0].n_tokens;
     for (size_t i = 0; i < source->packed.n_tokens; i++)
-        source->packed.size += varint_size((uint32_t)source->tokens[i]);
+        size += varint_size((uint32_t)source->tokens[i]);
+    source->packed.size = size & MAX_BODY_MASK;
     return TKX_OK;
 }
 
@@ -176,7 +190,7 @@ static bool write_prompt(tkx__buf *buf, tkx__packed_prompt prompt,
 {
     tkx__json_writer w;
 
-    if (prompt.n_tokens == 0) {
+    if (prompt.is_json) {
         tkx__buf_append(buf, bytes, prompt.size);
         return true;
     }
@@ -200,7 +214,7 @@ tkx__body *tkx__sample_text(const tkx__sample_frame *f, tkx__packed_prompt promp
 {
     static const tkx__body none;
     size_t room =
-        prompt.n_tokens ? prompt.n_tokens * (size_t)TOKEN_ROOM + CHUNK_ROOM : prompt.size;
+        prompt.is_json ? prompt.size : prompt.n_tokens * (size_t)TOKEN_ROOM + CHUNK_ROOM;
     tkx__body *body = NULL;
     bool has_prompt;
     tkx__buf buf;
@@ -215,7 +229,9 @@ tkx__body *tkx__sample_text(const tkx__sample_frame *f, tkx__packed_prompt promp
     if (has_prompt && buf.status == TKX_OK) {
         size_t size;
 
-        body = (tkx__body *)(void *)tkx__buf_take(&buf, &size);
+        char *block = tkx__buf_take(&buf, &size);
+        char *exact = tkx__realloc(block, size, 1); /* hundreds may be on their way */
+        body = (tkx__body *)(void *)(exact ? exact : block);
         body->bytes = body + 1;
         body->size_bytes = size - sizeof *body;
     }

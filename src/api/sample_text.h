@@ -36,8 +36,9 @@ void tkx__sample_frame_unref(tkx__sample_frame *frame); /* accepts NULL */
 
 /* A prompt as it waits; the bytes follow in its owner's block. */
 typedef struct tkx__packed_prompt {
-    uint32_t n_tokens; /* varints; 0: the bytes are JSON */
-    uint32_t size;
+    uint32_t n_tokens;    /* 0: not known */
+    uint32_t size : 31;   /* bytes */
+    uint32_t is_json : 1; /* else varints */
 } tkx__packed_prompt;
 
 /* Where the bytes of a prompt come from: varints of tokens, or JSON in text. */

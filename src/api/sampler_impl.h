@@ -32,12 +32,17 @@ struct tkx__sample {
     const tkx__sample_kind *kind;
     void *arg;
     tkx__sample *next, *prev; /* in one of the sampler's lists */
-    tkx__sample *hash_next;   /* among those whose completion is awaited */
     tkx__dispatch_wait gate;
-    tkx__call *call;
-    tkx__poll *poll;
+    union {                /* what it waits for, by state; NULL: nothing of these */
+        tkx__call *call;   /* SENDING */
+        tkx__poll *poll;   /* WAITING */
+        tkx__timer *timer; /* PUSHED, RETRY */
+    };
+    union {
+        tkx__body *body;        /* SENDING */
+        tkx__sample *hash_next; /* WAITING: among those whose completion is awaited */
+    };
     tkx__span *span;
-    tkx__timer *timer;    /* back-offs */
     tkx__timer *deadline; /* only with one */
     int64_t seq_id;
     union {
@@ -46,19 +51,17 @@ struct tkx__sample {
         int64_t bytes;       /* announced, while queued */
     } when;
     tkx__sample_frame *frame;
-    tkx__body *body;  /* while it is being submitted */
-    char *request_id; /* NULL: no promise */
-    char *ids;        /* of the sequences: a JSON array out of the submit's answer */
-    unsigned n_attempts;
-    uint32_t submit_ms; /* how long the submit took */
+    char *request_id;    /* NULL: no promise */
+    char *ids;           /* of the sequences: a JSON array out of the submit's answer */
+    uint32_t submit_ms;  /* how long the submit took */
+    uint16_t n_attempts; /* stands still at the end */
     uint8_t state;
-    bool retries;
-    bool has_slot;
-    bool is_awaited;          /* in the completions' table */
-    bool is_fetched;          /* one of the bounded number of fetches */
-    bool is_queued;           /* has completed, and waits until it may be fetched */
-    bool is_probe;            /* its poll only asks whether it is still there */
-    uint32_t n_prompt;        /* tokens; 0: not known */
+    bool retries : 1;
+    bool has_slot : 1;
+    bool is_awaited : 1;      /* in the completions' table */
+    bool is_fetched : 1;      /* one of the bounded number of fetches */
+    bool is_queued : 1;       /* has completed, and waits until it may be fetched */
+    bool is_probe : 1;        /* its poll only asks whether it is still there */
     tkx__packed_prompt shape; /* of the bytes that follow */
     unsigned char prompt[];
 };

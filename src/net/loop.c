@@ -106,15 +106,22 @@ static void set_alarm(tkx__loop *loop, int64_t due)
 
 static size_t run_pass(tkx__loop *loop)
 {
+    /* Results before what follows from them, so that it finds their connections free. */
+    static const tkx__lane order[TKX__N_LANES] = {TKX__LANE_SESSION, TKX__LANE_RETRIEVE,
+                                                  TKX__LANE_SAMPLE,  TKX__LANE_TRAIN,
+                                                  TKX__LANE_REST,    TKX__LANE_TELEMETRY};
     size_t n = tkx__inbox_run(&loop->inbox);
     int64_t now = tkx__loop_now(loop);
 
     n += tkx__timers_run(&loop->timers, now);
-    for (int i = 0; i < TKX__N_LANES; i++)
-        if (loop->lanes[i].multi) {
-            tkx__lane_run_timeouts(&loop->lanes[i], now);
-            n += tkx__transfers_deliver(loop, &loop->lanes[i]);
+    for (int i = 0; i < TKX__N_LANES; i++) {
+        tkx__lane_state *lane = &loop->lanes[order[i]];
+
+        if (lane->multi) {
+            tkx__lane_run_timeouts(lane, now);
+            n += tkx__transfers_deliver(loop, lane);
         }
+    }
     return n;
 }
 

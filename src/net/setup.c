@@ -18,7 +18,7 @@
 #define SMALL_UPLOAD 61440 /* libcurl joins up to 64 KiB to the headers */
 #define BIG_UPLOAD 131072  /* from here on a larger buffer saves system calls */
 #define USUAL_HEAD 500     /* bytes of an answer's headers */
-#define MIN_RECEIVE 2048   /* held by libcurl for each open request */
+#define MIN_RECEIVE 1024   /* held by libcurl for each open request */
 #define MAX_RECEIVE 262144
 #define USUAL_RECEIVE 16384
 
