@@ -186,8 +186,10 @@ static bool is_harmless(const char *name)
     return false;
 }
 
-static bool is_sent(const tkx__transfer *t, const char *name)
+static bool is_sent(const void *arg, const char *name)
 {
+    const tkx__transfer *t = arg;
+
     if (t->redirect.is_get && strncasecmp(name, "content-", 8) == 0)
         return false;
     return !t->redirect.is_foreign || is_harmless(name);
@@ -245,7 +247,7 @@ static bool make_line_room(tkx__transfer *t, size_t *n_max)
     size_t size = n * sizeof *t->lines;
 
     for (size_t i = 0; i < r->n_headers; i++)
-        size += strlen(r->headers[i].name) + strlen(r->headers[i].value) + 3;
+        size += strlen(r->headers[i].name) + strlen(r->headers[i].value) + 4;
     for (size_t i = 0; t->redirect.url && i < n_common; i++)
         size += strlen(tkx__header_set_line(r->common, i)) + 1;
     *n_max = n;
@@ -264,18 +266,22 @@ static bool set_headers(tkx__transfer *t, bool has_body)
     static char no_type[] = "Content-Type:"; /* libcurl would call it a web form */
     const tkx__request *r = &t->request;
     struct curl_slist *rest;
-    size_t n_max, n = 0;
+    size_t n_max, joined, n = 0;
     char *at;
 
     if (!make_line_room(t, &n_max))
         return false;
     at = (char *)(t->lines + n_max);
     for (size_t i = 0; i < r->n_headers; i++) {
-        if (!is_sent(t, r->headers[i].name))
+        if (tkx__header_is_joined(&r->headers[i]) || !is_sent(t, r->headers[i].name))
             continue;
         add_line(t, n++, at);
         at += tkx__header_write(at, r->headers[i].name, r->headers[i].value);
     }
+    joined = tkx__headers_join(at, r->headers, r->n_headers, is_sent, t);
+    if (joined > 0)
+        add_line(t, n++, at);
+    at += joined;
     if (t->redirect.url)
         n = pick_common(t, n, &at);
     if (has_body) {
