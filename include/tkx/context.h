@@ -67,6 +67,7 @@ typedef struct tkx_context_options {
     const struct tkx_breaker_options *breaker; /* tkx/breaker.h; NULL: only watched */
     const struct tkx_metrics_options *metrics; /* tkx/metrics.h; NULL: nothing counts */
     const struct tkx_trace_options *trace;     /* tkx/trace.h; NULL: none */
+    const struct tkx_record_options *record;   /* tkx/record.h; NULL: neither */
 } tkx_context_options;
 
 #define TKX_CONTEXT_OPTIONS_INIT                                                         \

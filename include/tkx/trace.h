@@ -44,8 +44,7 @@ typedef struct tkx_trace_options {
  * Thread:    any.
  * Ownership: both strings are borrowed for the call; @p traceparent NULL: none from here.
  * Errors:    INVALID_ARGUMENT (no traceparent, or a state that no header may hold),
- *            INVALID_STATE (the context was made without trace options), NO_MEMORY,
- *            CLOSED.
+ *            INVALID_STATE (the context was made without trace options), NO_MEMORY.
  */
 TKX_API tkx_status tkx_trace_set_parent(tkx_context *context, const char *traceparent,
                                         const char *tracestate, tkx_error **err);

@@ -8,6 +8,8 @@
  * are kept and used again, so that a request costs no allocation.
  */
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +20,7 @@
 
 /* A trace that the user gave; the spans that belong to it count it. */
 typedef struct given_ids {
-    size_t n_refs;
+    atomic_size_t n_refs;
     tkx__trace_ids ids;
 } given_ids;
 
@@ -26,7 +28,9 @@ struct tkx__observer {
     tkx__io io;
     tkx__metrics *metrics; /* NULL: nobody counts */
     tkx__trace_file *file; /* NULL: nothing is written down */
-    given_ids *given;      /* NULL: none */
+    pthread_mutex_t lock;
+    given_ids *given;      /* under the lock; NULL: none */
+    atomic_bool has_given; /* spares looking */
     bool generates_ids;
     uint64_t next_flow;
     tkx__span *spare;
@@ -87,18 +91,42 @@ static uint64_t random_id(tkx__observer *o)
 
 static void unref_given(given_ids *given)
 {
-    if (given && --given->n_refs == 0)
+    if (given && atomic_fetch_sub(&given->n_refs, 1) == 1)
         tkx__free(given);
 }
 
-void tkx__observer_set_ids(tkx__observer *o, const tkx__trace_ids *ids)
+bool tkx__observer_set_ids(tkx__observer *o, const tkx__trace_ids *ids)
 {
     given_ids *given = ids ? tkx__malloc(sizeof *given) : NULL;
+    given_ids *old;
 
-    unref_given(o->given);
+    if (ids && !given)
+        return false;
+    if (given) {
+        atomic_init(&given->n_refs, 1);
+        given->ids = *ids;
+    }
+    pthread_mutex_lock(&o->lock);
+    old = o->given;
+    o->given = given;
+    atomic_store(&o->has_given, given != NULL);
+    pthread_mutex_unlock(&o->lock);
+    unref_given(old);
+    return true;
+}
+
+static given_ids *ref_given(tkx__observer *o)
+{
+    given_ids *given;
+
+    if (!atomic_load(&o->has_given))
+        return NULL;
+    pthread_mutex_lock(&o->lock);
+    given = o->given;
     if (given)
-        *given = (given_ids){1, *ids};
-    o->given = given; /* without memory: no trace */
+        atomic_fetch_add(&given->n_refs, 1);
+    pthread_mutex_unlock(&o->lock);
+    return given;
 }
 
 /* A part belongs to the trace of its operation. */
@@ -107,9 +135,10 @@ static void choose_ids(tkx__span *s, const tkx__span *parent)
     tkx__observer *o = s->observer;
 
     s->trace_text[0] = '\0';
-    s->given = parent ? parent->given : o->given;
+    s->given = parent ? parent->given : ref_given(o);
+    if (parent && s->given)
+        atomic_fetch_add(&s->given->n_refs, 1);
     if (s->given) {
-        s->given->n_refs++;
         memcpy(s->trace_id, s->given->ids.trace_id, sizeof s->trace_id);
         s->flags = s->given->ids.flags;
     } else if (parent && parent->trace_text[0]) {
@@ -421,7 +450,11 @@ tkx__observer *tkx__observer_new(const tkx__observer_options *options)
         tkx__free(o);
         return NULL;
     }
-    tkx__observer_set_ids(o, options->given_ids);
+    pthread_mutex_init(&o->lock, NULL);
+    if (!tkx__observer_set_ids(o, options->given_ids)) {
+        tkx__observer_free(o);
+        return NULL;
+    }
     o->file = options->trace_file;
     return o;
 }
@@ -438,6 +471,7 @@ void tkx__observer_free(tkx__observer *o)
     tkx__trace_file_close(o->file, now_us(o));
     tkx__metrics_free(o->metrics);
     unref_given(o->given);
+    pthread_mutex_destroy(&o->lock);
     tkx__free(o);
 }
 

