@@ -66,17 +66,41 @@ static void tell(tkx__entry *first)
     }
 }
 
+/* Nothing is written any more before the very end: whoever cannot wait for that. */
+static tkx__entry *take_impatient(tkx__ledger *ledger)
+{
+    tkx__entry *first = NULL, **last = &first;
+
+    ledger->last = &ledger->first;
+    while (*ledger->last) {
+        tkx__entry *e = *ledger->last;
+        if (e->is_patient) {
+            ledger->last = &e->next;
+            continue;
+        }
+        *ledger->last = e->next;
+        e->next = NULL;
+        *last = e;
+        last = &e->next;
+        tkx__fail(&e->error, TKX_ERR_CLOSED, "the context is closed");
+    }
+    return first;
+}
+
 static void batch_done(void *arg)
 {
     batch *b = arg;
     tkx__ledger *ledger = b->ledger;
-    tkx__entry *first = b->first;
+    tkx__entry *first = b->first, *stranded = NULL;
 
     ledger->is_writing = false;
     tkx__free(b);
     if (ledger->first)
         begin(ledger, false);
+    if (!ledger->is_writing)
+        stranded = take_impatient(ledger);
     tell(first);
+    tell(stranded);
     tkx__ledger_unref(ledger);
 }
 

@@ -21,11 +21,23 @@
 #include "client/training_create.h"
 
 #define MAX_PLANS 4
+#define MAX_WAITS 100 /* for a client that was freed to let go of the journal */
+#define WAIT_MS 20
 #define MAX_ARENA ((size_t)256 << 20)
 #define MAX_BODY ((size_t)16 << 20)
 
+struct resume;
+
+typedef struct journal_wait {
+    tkx__op base; /* in the site's list */
+    struct resume *r;
+    tkx__timer *timer;
+    unsigned n;
+} journal_wait;
+
 typedef struct resume {
     tkx__creation c; /* first: the task */
+    journal_wait wait;
     tkx_journal *journal;
     tkx_resume_mode mode;
     tkx__arena arena;            /* what is read of the journal */
@@ -429,17 +441,67 @@ static void on_run_read(resume *r)
     tkx__task_begin(&r->c.task);
 }
 
-/* On the loop thread, where a client freed just now has let go of the journal. */
+static void stop_waiting(resume *r)
+{
+    const tkx__io *io = &r->c.task.service->site->io;
+
+    tkx__op_unregister(r->c.task.service->site, &r->wait.base);
+    io->ops->timer_free(io->ctx, r->wait.timer);
+    r->wait.timer = NULL;
+}
+
+static void abort_wait(tkx__op *base)
+{
+    resume *r = ((journal_wait *)base)->r;
+    tkx_error *error = NULL;
+
+    stop_waiting(r);
+    tkx__fail(&error, TKX_ERR_CLOSED, "resume: the context was closed");
+    fail(r, error);
+}
+
+static void begin(void *arg);
+
+static void on_wait_over(void *arg)
+{
+    resume *r = arg;
+
+    stop_waiting(r);
+    begin(r);
+}
+
+/* The client before this one was freed, and its last calls are about to end. */
+static bool wait_for_journal(resume *r)
+{
+    tkx__site *site = r->c.task.service->site;
+
+    if (r->wait.n++ >= MAX_WAITS || site->is_closed)
+        return false;
+    r->wait.r = r;
+    r->wait.timer = site->io.ops->timer_new(site->io.ctx, on_wait_over, r);
+    if (!r->wait.timer)
+        return false;
+    tkx__op_register(site, &r->wait.base, abort_wait);
+    site->io.ops->timer_arm(site->io.ctx, r->wait.timer, WAIT_MS);
+    return true;
+}
+
+/* On the loop thread, behind whatever was freed before the call. */
 static void begin(void *arg)
 {
     resume *r = arg;
     const tkx_service *s = r->c.task.service;
     tkx_error *error = NULL;
+    tkx_status st =
+        tkx__ledger_new(r->journal, s->io, s->site->log, &r->c.ledger, &error);
 
-    if (tkx__ledger_new(r->journal, s->io, s->site->log, &r->c.ledger, &error) == TKX_OK)
+    if (st == TKX_OK) {
         start_look(r, read_run, on_run_read);
-    else
+    } else if (st == TKX_ERR_BUSY && wait_for_journal(r)) {
+        tkx_error_free(error);
+    } else {
         fail(r, error);
+    }
 }
 
 static void clear(tkx__task *task)

@@ -222,7 +222,8 @@ static tkx_status start_session(tkx_service *s, tkx_error **err)
     if (!s->loop.has_closer) {
         s->loop.closer.start = on_close_start;
         s->loop.closer.stop = on_close_stop;
-        tkx__context_add_closer(s->context, &s->loop.closer);
+        if (!tkx__context_add_closer(s->context, &s->loop.closer))
+            return tkx__fail(err, TKX_ERR_CLOSED, "the context is closed");
         s->loop.has_closer = true;
     }
     tkx__session_free(s->loop.session); /* of a start that failed */
