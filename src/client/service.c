@@ -139,20 +139,27 @@ static void tell_waiters(tkx_service *s, const tkx_error *error)
     }
 }
 
+/* What a live session is used with; tried again at the next need when memory is short. */
+static tkx_status equip(tkx_service *s, tkx_error **err)
+{
+    if (s->loop.dispatch)
+        return TKX_OK;
+    s->loop.dispatch = tkx__dispatch_new(s->site, tkx__sample_admitted);
+    if (!s->loop.dispatch)
+        return tkx__fail_memory(err);
+    atomic_store(&s->session_id, tkx__session_id(s->loop.session));
+    if (s->telemetry)
+        tkx__telemetry_begin(s->telemetry, tkx__session_id(s->loop.session));
+    return TKX_OK;
+}
+
 static void on_started(void *arg, tkx_error *error)
 {
     tkx_service *s = arg;
 
     s->loop.is_starting = false;
-    if (!error) {
-        s->loop.dispatch = tkx__dispatch_new(s->site, tkx__sample_admitted);
-        if (!s->loop.dispatch)
-            tkx__fail_memory(&error);
-        else
-            atomic_store(&s->session_id, tkx__session_id(s->loop.session));
-        if (!error && s->telemetry)
-            tkx__telemetry_begin(s->telemetry, tkx__session_id(s->loop.session));
-    }
+    if (!error)
+        equip(s, &error);
     tell_waiters(s, error);
     tkx_error_free(error);
 }
@@ -277,7 +284,8 @@ void tkx__service_when_ready(tkx_service *s, tkx__ready_wait *wait,
         tkx_error_free(error);
         return;
     } else {
-        tkx__session_check(s->loop.session, &error);
+        if (tkx__session_check(s->loop.session, &error) == TKX_OK)
+            equip(s, &error);
     }
     fn(arg, error);
     tkx_error_free(error);

@@ -138,6 +138,8 @@ static void tell(fake_io *f, tkx__transfer *t)
     tkx__reply reply = {.http_status = t->status, .error = t->error, .headers = headers};
     char length[32];
 
+    tkx_error *no_memory = NULL;
+
     if (t->seen.state != FAKE_OPEN)
         return; /* cancelled meanwhile */
     t->seen.state = FAKE_ANSWERED;
@@ -156,13 +158,19 @@ static void tell(fake_io *f, tkx__transfer *t)
         }
         reply.body_size = t->body_size;
         if (t->body_size) {
-            reply.body = must(tkx__malloc(t->body_size + 1));
-            memcpy(reply.body, t->body, t->body_size);
-            reply.body[t->body_size] = '\0';
+            reply.body = tkx__malloc(t->body_size + 1); /* may be told to fail */
+            if (reply.body) {
+                memcpy(reply.body, t->body, t->body_size);
+                reply.body[t->body_size] = '\0';
+            } else {
+                tkx__fail_memory(&no_memory);
+                reply = (tkx__reply){.error = no_memory};
+            }
         }
     }
     t->fn(&reply, t->arg);
     tkx__free(reply.body);
+    tkx_error_free(no_memory);
 }
 
 static tkx__transfer *open_request(fake_io *f, size_t i)

@@ -34,6 +34,8 @@ typedef struct scripted {
 
 /* Before: set config, dynamic and the like.  After: the service exists, unstarted. */
 void scripted_begin(scripted *s);
+/* False: context or service could not be made.  scripted_end() is due all the same. */
+bool scripted_try_begin(scripted *s);
 /* Frees the service, closes and frees the context, checks that nothing is left. */
 void scripted_end(scripted *s);
 
