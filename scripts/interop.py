@@ -73,5 +73,76 @@ assert rest.get_weights_info_by_tinker_path(state.path).result().lora_rank == 8
 assert len(rest.list_sessions().result().sessions) >= 1
 if hasattr(rest, "get_checkpoint_archive_url_from_tinker_path"):
     assert rest.get_checkpoint_archive_url_from_tinker_path(named.path).result().url
+if hasattr(rest, "copy_weights"):
+    copied = rest.copy_weights(state.path, "another-project", ttl_seconds=3600).result()
+    assert copied.endswith("/weights/state"), copied
+    rest.delete_checkpoint_from_tinker_path(copied).result()
 rest.delete_checkpoint_from_tinker_path(named.path).result()
+
+try:
+    import torch
+except ImportError:
+    print("custom losses: left out, there is no torch here")
+    torch = None
+
+
+def squares(data, logprobs):
+    """A loss of the caller's own: forward, its gradient here, backward with linear weights."""
+    loss = sum((l * l).sum() for l in logprobs)
+    return loss, {"mean_logprob": float(torch.cat([l.flatten() for l in logprobs]).mean())}
+
+
+def policy(logprobs, old_logprobs, advantages):
+    """The same as importance_sampling, written as a graph that the server runs."""
+    ratio = torch.exp(logprobs - old_logprobs)
+    return -(ratio * advantages).sum(), {"custom/ratio:mean": ratio.mean()}
+
+
+def rl_datum(text):
+    tokens = list(text)
+    n = len(tokens) - 1
+    return types.Datum(
+        model_input=types.ModelInput.from_ints(tokens[:-1]),
+        loss_fn_inputs={"target_tokens": tokens[1:], "old_logprobs": torch.full((n,), -1.5),
+                        "advantages": torch.linspace(-1, 2, n)},
+    )
+
+
+def own_loss():
+    client = service.create_lora_training_client(base_model="tkx/bytes", rank=4, seed=3)
+    before = None
+    for _ in range(4):
+        result = client.forward_backward_custom(batch, squares)
+        result = result.result() if hasattr(result, "result") else result
+        client.optim_step(types.AdamParams(learning_rate=5e-3)).result()
+        value = result.metrics["loss:sum" if "surrogate_loss:sum" in result.metrics else "mean_logprob"]
+        before = value if before is None else before
+    print(f"custom loss in the caller: {before:.3f} -> {value:.3f}")
+    assert abs(value) < abs(before)
+
+
+def server_loss():
+    """Only where client/config turns it on; else the SDK runs the graph in the caller."""
+    client = service.create_lora_training_client(base_model="tkx/bytes", rank=4, seed=3)
+    handle = service.create_custom_loss(
+        policy, {"logprobs": 1, "old_logprobs": 1, "advantages": 1}).result()
+    data = [rl_datum(b"hello world"), rl_datum(b"good bye")]
+    mine = client.forward_backward_custom(data, handle).result()
+    builtin = [
+        types.Datum(model_input=d.model_input,
+                    loss_fn_inputs={("logprobs" if k == "old_logprobs" else k): v
+                                    for k, v in d.loss_fn_inputs.items()}) for d in data
+    ]
+    theirs = client.forward_backward(builtin, "importance_sampling").result()
+    gap = mine.metrics["loss:sum"] - theirs.metrics["loss:sum"]
+    print(f"custom loss {'on the server' if handle.loss_id else 'of a graph in the caller'}: "
+          f"{mine.metrics['loss:sum']:.6f}, importance_sampling off by {gap:.1e}")
+    assert abs(gap) < 1e-4 * abs(theirs.metrics["loss:sum"])
+    assert "custom/ratio:mean" in mine.metrics
+
+
+if torch:
+    own_loss()
+    if hasattr(service, "create_custom_loss"):
+        server_loss()
 print("agreed")
