@@ -17,6 +17,7 @@
 #include "mock_server/jw.h"
 #include "mock_server/sweep.h"
 #include "mock_server/util.h"
+#include "mock_server/work.h"
 
 void outcome_init(outcome *out)
 {
@@ -324,6 +325,7 @@ void future_tick(mock_server *srv)
         forget_old(srv);
         sweep_expired(srv);
         sweep_sessions(srv);
+        work_forget_ended(srv);
     }
 }
 

@@ -48,6 +48,29 @@ lane *work_lane(mock_server *srv, const char *model_id)
     return l;
 }
 
+static bool is_over(mock_server *srv, const lane *l)
+{
+    return !l->is_running && !l->is_ready && !l->head &&
+           db_scalar(srv->db, 0,
+                     "SELECT 1 FROM models JOIN sessions USING (session_id)"
+                     " WHERE model_id=? AND finished_at IS NOT NULL",
+                     "s", l->model_id) != 0;
+}
+
+void work_forget_ended(mock_server *srv)
+{
+    for (size_t i = 0; srv->n_lanes > 0 && i < LANE_TABLE_SIZE; i++)
+        for (lane **at = &srv->lanes[i], *l; (l = *at) != NULL;) {
+            if (!is_over(srv, l)) {
+                at = &l->hash_next;
+                continue;
+            }
+            *at = l->hash_next;
+            srv->n_lanes--;
+            lane_free(l);
+        }
+}
+
 static void make_ready(mock_server *srv, lane *l)
 {
     if (l->is_ready || !lane_peek(l))
