@@ -11,6 +11,7 @@
 #define TKX_CUSTOM_LOSS_H
 
 #include <tkx/training.h>
+#include <tkx/types/custom_loss.h>
 
 TKX_BEGIN_DECLS
 
@@ -87,6 +88,25 @@ TKX_API tkx_status tkx_training_forward_backward_custom(
     tkx_training *training, const tkx_datum *data, size_t n_data, tkx_custom_loss_fn *fn,
     void *user_data, const tkx_custom_loss_options *options, tkx_future **out,
     tkx_error **err);
+
+/**
+ * Upload a loss as a graph that the service runs itself, once for each session; then it
+ * is the loss "custom" with the setting "loss_id" of any model of the session.  The
+ * future's result: tkx_future_take_create_custom_loss_result().
+ *
+ * Thread:    any.
+ * Ownership: @p request is copied; its session and number are ours to fill in.
+ * Errors:    of the call: INVALID_ARGUMENT without name, inputs or graph, NO_MEMORY,
+ *            CLOSED; of the future: UNSUPPORTED by a service that runs no users' losses.
+ */
+TKX_API tkx_status tkx_service_create_custom_loss(
+    tkx_service *service, const tkx_create_custom_loss_request *request, tkx_future **out,
+    tkx_error **err);
+
+/** Ownership: @p out is the caller's, tkx_create_custom_loss_result_free().  Thread: any.
+ */
+TKX_API tkx_status tkx_future_take_create_custom_loss_result(
+    tkx_future *future, tkx_create_custom_loss_result **out, tkx_error **err);
 
 TKX_END_DECLS
 #endif

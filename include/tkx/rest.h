@@ -155,6 +155,48 @@ TKX_API tkx_status tkx_rest_export_trace(tkx_rest *rest, const char *session_id,
 TKX_API tkx_status tkx_rest_get_sampler(tkx_rest *rest, const char *sampler_id,
                                         tkx_future **out, tkx_error **err);
 
+/**
+ * Ask for a session's trace every 5 s until it is there: the future's result is "ready",
+ * with its link.  REQUEST_FAILED with the service's words when it cannot be made.
+ * tkx_future_take_trace_export().
+ */
+TKX_API tkx_status tkx_rest_wait_for_trace(tkx_rest *rest, const char *session_id,
+                                           tkx_future **out, tkx_error **err);
+
+/* ---- whole lists ---- */
+
+/*
+ * Told of each entry; anything but 0 ends the walk, which is no error.
+ * Thread:    loop thread; must not block.
+ * Ownership: the entry is borrowed for the call.
+ */
+typedef int tkx_training_run_fn(const tkx_training_run *run, void *user_data);
+typedef int tkx_checkpoint_fn(const tkx_checkpoint *checkpoint, void *user_data);
+typedef int tkx_session_id_fn(const char *session_id, void *user_data);
+typedef int tkx_session_summary_fn(const tkx_session_summary *session, void *user_data);
+
+/*
+ * Walk a list page by page, from @p page's offset (NULL: from the first entry), with as
+ * many entries a page as its limit says (-1: 100; checkpoints: 1,000).  The future
+ * completes without a result when the last entry has been told; @p user_data is needed
+ * until then.
+ */
+TKX_API tkx_status tkx_rest_each_training_run(tkx_rest *rest, const tkx_page *page,
+                                              tkx_training_run_fn *fn, void *user_data,
+                                              tkx_future **out, tkx_error **err);
+TKX_API tkx_status tkx_rest_each_checkpoint(tkx_rest *rest, const tkx_page *page,
+                                            tkx_checkpoint_fn *fn, void *user_data,
+                                            tkx_future **out, tkx_error **err);
+TKX_API tkx_status tkx_rest_each_session(tkx_rest *rest, const tkx_page *page,
+                                         tkx_session_id_fn *fn, void *user_data,
+                                         tkx_future **out, tkx_error **err);
+/** The same for a search; its limit is that of a page. */
+TKX_API tkx_status tkx_rest_each_found_session(tkx_rest *rest,
+                                               const tkx_session_search *search,
+                                               tkx_session_summary_fn *fn,
+                                               void *user_data, tkx_future **out,
+                                               tkx_error **err);
+
 /* ---- audit and billing ---- */
 
 /** One UTC day ("2026-01-31") of events; @p event_type: "all", "checkpoints", "projects",

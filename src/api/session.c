@@ -52,7 +52,7 @@ struct tkx__session {
     tkx__buf version_body, create_body, beat_body, finish_body;
     tkx__body version, create, beat_request, finish_request;
     tkx_error *death; /* why it is dead */
-    atomic_llong next_model, next_sampler;
+    atomic_llong next_model, next_sampler, next_custom_loss;
 };
 
 static void fix_body(tkx__body *body, const tkx__buf *buf)
@@ -584,4 +584,9 @@ int64_t tkx__session_next_model(tkx__session *s)
 int64_t tkx__session_next_sampler(tkx__session *s)
 {
     return atomic_fetch_add(&s->next_sampler, 1);
+}
+
+int64_t tkx__session_next_custom_loss(tkx__session *s)
+{
+    return atomic_fetch_add(&s->next_custom_loss, 1);
 }

@@ -69,5 +69,6 @@ int64_t tkx__session_beat_age_ms(const tkx__session *session);
 /* Numbers that are never used twice.  Any thread. */
 int64_t tkx__session_next_model(tkx__session *session);
 int64_t tkx__session_next_sampler(tkx__session *session);
+int64_t tkx__session_next_custom_loss(tkx__session *session);
 
 #endif

@@ -64,6 +64,8 @@ tkx_status tkx__rest_checkpoint_args(const char *path, tkx__rest_text args[2],
                                      tkx_error **err);
 
 extern const tkx__rest_route tkx__rest_external_urls;
+extern const tkx__rest_route tkx__rest_list_runs, tkx__rest_list_checkpoints;
+extern const tkx__rest_route tkx__rest_list_sessions, tkx__rest_find_sessions;
 extern const tkx__result_type tkx__result_archive_url;
 
 /*

@@ -19,7 +19,7 @@ TKX__RECORD(weights_info, "weights info");
 TKX__RECORD(copy_weights_result, "copied weights");
 TKX__RECORD(external_weights_urls, "links to external weights");
 
-static const tkx__rest_route list_runs = {
+const tkx__rest_route tkx__rest_list_runs = {
     .what = "list_training_runs",
     .method = "GET",
     .pattern = "training_runs",
@@ -43,7 +43,7 @@ static const tkx__rest_route list_of_run = {
     .result = &type_checkpoint_list,
     .decode = decode_checkpoint_list,
 };
-static const tkx__rest_route list_of_user = {
+const tkx__rest_route tkx__rest_list_checkpoints = {
     .what = "list_user_checkpoints",
     .method = "GET",
     .pattern = "checkpoints",
@@ -111,7 +111,7 @@ const tkx__rest_route tkx__rest_external_urls = {
 tkx_status tkx_rest_list_training_runs(tkx_rest *rest, const tkx_page *page,
                                        tkx_future **out, tkx_error **err)
 {
-    return tkx__rest_list(rest, &list_runs, page, out, err);
+    return tkx__rest_list(rest, &tkx__rest_list_runs, page, out, err);
 }
 
 tkx_status tkx_rest_get_training_run(tkx_rest *rest, const char *run_id,
@@ -130,7 +130,7 @@ tkx_status tkx_rest_list_run_checkpoints(tkx_rest *rest, const char *run_id,
 tkx_status tkx_rest_list_checkpoints(tkx_rest *rest, const tkx_page *page,
                                      tkx_future **out, tkx_error **err)
 {
-    return tkx__rest_list(rest, &list_of_user, page, out, err);
+    return tkx__rest_list(rest, &tkx__rest_list_checkpoints, page, out, err);
 }
 
 tkx_status tkx_rest_get_weights_info(tkx_rest *rest, const char *tinker_path,

@@ -12,13 +12,12 @@
 TKX__RECORD(session_list, "sessions");
 TKX__RECORD(session_info, "session");
 TKX__RECORD(session_search_result, "found sessions");
-TKX__RECORD(trace_export, "trace export");
 TKX__RECORD(sampler_info, "sampler");
 TKX__RECORD(audit_log, "audit log");
 TKX__RECORD(billing_usage, "usage");
 TKX__RECORD(checkpoint_storage, "checkpoint storage");
 
-static const tkx__rest_route list_all = {
+const tkx__rest_route tkx__rest_list_sessions = {
     .what = "list_sessions",
     .method = "GET",
     .pattern = "sessions",
@@ -34,7 +33,7 @@ static const tkx__rest_route get_one = {
     .result = &type_session_info,
     .decode = decode_session_info,
 };
-static const tkx__rest_route find = {
+const tkx__rest_route tkx__rest_find_sessions = {
     .what = "search_sessions",
     .method = "POST",
     .pattern = "sessions/search",
@@ -48,14 +47,6 @@ static const tkx__rest_route set_project = {
     .pattern = "sessions/{}/project",
     .sdk_method = "RestClient.set_session_project",
     .result = &tkx__result_nothing,
-};
-static const tkx__rest_route trace = {
-    .what = "export_trace",
-    .method = "GET",
-    .pattern = "sessions/{}/trace_export",
-    .sdk_method = "RestClient.export_session_trace",
-    .result = &type_trace_export,
-    .decode = decode_trace_export,
 };
 static const tkx__rest_route sampler = {
     .what = "get_sampler",
@@ -93,7 +84,7 @@ static const tkx__rest_route storage = {
 tkx_status tkx_rest_list_sessions(tkx_rest *rest, const tkx_page *page, tkx_future **out,
                                   tkx_error **err)
 {
-    return tkx__rest_list(rest, &list_all, page, out, err);
+    return tkx__rest_list(rest, &tkx__rest_list_sessions, page, out, err);
 }
 
 tkx_status tkx_rest_get_session(tkx_rest *rest, const char *session_id,
@@ -115,7 +106,7 @@ tkx_status tkx_rest_search_sessions(tkx_rest *rest, const tkx_session_search *se
         tkx__buf_clear(&body);
         return st;
     }
-    const tkx__rest_request request = {.route = &find, .body = &body};
+    const tkx__rest_request request = {.route = &tkx__rest_find_sessions, .body = &body};
     return tkx__rest_send(rest, &request, out, err);
 }
 
@@ -138,12 +129,6 @@ tkx_status tkx_rest_set_session_project(tkx_rest *rest, const char *session_id,
         .body = &body,
     };
     return tkx__rest_send(rest, &request, out, err);
-}
-
-tkx_status tkx_rest_export_trace(tkx_rest *rest, const char *session_id, tkx_future **out,
-                                 tkx_error **err)
-{
-    return tkx__rest_get(rest, &trace, session_id, NULL, out, err);
 }
 
 tkx_status tkx_rest_get_sampler(tkx_rest *rest, const char *sampler_id, tkx_future **out,
