@@ -412,8 +412,11 @@ void tkx__call_on_reply(tkx__reply *reply, void *arg)
         on_answer(call, reply);
         return;
     }
+    /* A front proxy's 400 is a matter for the outer layer, where there is one. */
+    bool skips_inner = reply->http_status && !reply->error && call->spec.is_outer;
     if (!is_hopeless && !tkx__call_past_deadline(call) &&
-        (retry_inner(call, reply, true) || retry_outer(call, reply, true)))
+        ((!skips_inner && retry_inner(call, reply, true)) ||
+         retry_outer(call, reply, true)))
         return;
     fail_with(call, reply, true);
 }

@@ -62,9 +62,7 @@ static tkx_status check_chunk(const tkx_chunk *c, size_t datum, tkx_error **err)
             return TKX_OK;
         break;
     case TKX_CHUNK_IMAGE_POINTER:
-        return tkx__fail(
-            err, TKX_ERR_INVALID_ARGUMENT,
-            "datum %zu: an image pointer cannot be trained on; send the image", datum);
+        return TKX_OK; /* in JSON */
     }
     return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                      "datum %zu: an input chunk of kind %d without its array", datum,
@@ -86,6 +84,19 @@ tkx_status tkx__data_check(const tkx_datum *data, size_t n_data, tkx_error **err
             st = check_tensor(&d->loss_fn_inputs[k], i, err);
     }
     return st;
+}
+
+tkx_status tkx__data_refuse_pointers(const tkx_datum *data, size_t n_data,
+                                     tkx_error **err)
+{
+    for (size_t i = 0; i < n_data; i++)
+        for (size_t k = 0; k < data[i].model_input.n_chunks; k++)
+            if (data[i].model_input.chunks[k].kind == TKX_CHUNK_IMAGE_POINTER)
+                return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                                 "datum %zu: an image pointer cannot be trained on; send "
+                                 "the image",
+                                 i);
+    return TKX_OK;
 }
 
 /* Count the chunks (out NULL), or write them. */

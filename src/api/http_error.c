@@ -179,7 +179,7 @@ tkx_status tkx__fail_http(tkx_error **err, const tkx__attempt *attempt,
 
     facts.http_status = http;
     facts.category = category_of(http);
-    facts.is_retryable = tkx__status_is_retryable(http);
+    facts.is_retryable = !attempt->is_final && tkx__status_is_retryable(http);
     facts.retry_after_ms = tkx__backoff_asked_ms(reply, 0);
     tkx__buf_init(&text, 1 << 16);
     tkx__server_message(&text, reply->body, reply->body_size);

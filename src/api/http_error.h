@@ -22,6 +22,7 @@ typedef struct tkx__attempt {
     const char *key;
     const char *request_id;
     int64_t seq_id;
+    bool is_final; /* the same again would not help, whatever the status says */
     int n_sends;
     int64_t elapsed_ms;
     const char *trace_id; /* NULL: none */

@@ -114,8 +114,9 @@ static void settle(tkx__poll *p, void *result, tkx_error *error)
     tkx__poll_fn *fn = p->fn;
     void *arg = p->arg;
 
-    if (p->told_queue)
-        tell(p, &active); /* a pause would otherwise never end for who watches */
+    /* A pause would otherwise never end for who watches. */
+    if (p->told_queue || result || tkx_error_status(error) == TKX_ERR_REQUEST_FAILED)
+        tell(p, &active);
     dispose(p);
     fn(arg, result, error);
 }

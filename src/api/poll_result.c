@@ -91,6 +91,7 @@ tkx_error *tkx__poll_http_error(const tkx__site *site, const tkx__poll_spec *spe
         .key = tkx__auth_key_text(site->auth),
         .request_id = facts->request_id,
         .seq_id = facts->seq_id,
+        .is_final = true, /* what passes is polled again, and never gets here */
         .n_sends = facts->attempts,
         .elapsed_ms = facts->elapsed_ms,
         .trace_id = facts->trace_id,

@@ -8,6 +8,7 @@
 #ifndef TKX_API_SITE_H
 #define TKX_API_SITE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -103,9 +104,9 @@ typedef struct tkx__site {
     struct tkx__auth *auth; /* set by auth.c; NULL: requests carry no key */
     int proxy_400_left[TKX__N_LANES];
     bool fresh_next[TKX__N_LANES]; /* next request opens a new connection */
-    bool no_protobuf;       /* a 415 or 422 taught us that this server reads JSON only */
-    bool protobuf_works;    /* one protobuf request was accepted */
-    bool no_create_by_load; /* behaves like the 0.25 generation */
+    atomic_bool no_protobuf; /* a 415 or 422 taught us that this server reads JSON only */
+    bool protobuf_works;     /* one protobuf request was accepted */
+    bool no_create_by_load;  /* behaves like the 0.25 generation */
     bool is_closed;
     struct tkx__cancel *cancels, *cancels_tail; /* not sent yet: cancel_queue.c */
     int64_t n_cancels;                          /* under way */

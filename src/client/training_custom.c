@@ -363,6 +363,8 @@ static tkx_status prepare(custom *c, tkx_error **err)
         st = tkx__chunk_plan(c->data, c->n_data, (size_t)config->fwdbwd_max_chunk_bytes,
                              (size_t)config->fwdbwd_max_chunk_len, &c->chunks,
                              &c->n_chunks, err);
+    if (st == TKX_OK)
+        st = tkx__data_refuse_pointers(c->data, c->n_data, err);
     if (st != TKX_OK)
         return st;
     for (size_t i = 0; i < c->n_chunks; i++)

@@ -146,6 +146,8 @@ static tkx_status run(tkx_training *t, const tkx_forward_backward_request *reque
         st = tkx__chunk_plan(request->data, request->n_data,
                              (size_t)config->fwdbwd_max_chunk_bytes,
                              (size_t)config->fwdbwd_max_chunk_len, &chunks, &n, err);
+    if (st == TKX_OK && !t->service->site->no_protobuf)
+        st = tkx__data_refuse_pointers(request->data, request->n_data, err);
     if (st == TKX_OK)
         st = tkx__task_new(t->service, &forward_kind, sizeof(forward), &task, out, err);
     if (st != TKX_OK) {

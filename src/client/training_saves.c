@@ -23,6 +23,18 @@ static const char *path_of(const void *result)
     return ((const tkx_save_weights_result *)result)->path;
 }
 
+/* The answer to a named save says where it went, or it is none. */
+static void *decode_named(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    tkx_save_weights_result *save = decode_save_weights_result(payload, arg, err);
+
+    if (!save || save->path)
+        return save;
+    tkx__fail(err, TKX_ERR_PARSE, "the answer to a save has no path");
+    tkx_save_weights_result_free(save);
+    return NULL;
+}
+
 static const tkx__step_spec save_state_spec = {
     .what = "save_weights",
     .route = "save_weights",
@@ -30,7 +42,7 @@ static const tkx__step_spec save_state_spec = {
     .sdk_method = "TrainingClient.save_state",
     .is_save = true,
     .kind = &save_kind,
-    .decode = decode_save_weights_result,
+    .decode = decode_named,
     .free_result = free_save_weights_result,
     .path_of = path_of,
 };
@@ -42,23 +54,10 @@ static const tkx__step_spec save_sampler_spec = {
     .sdk_method = "TrainingClient.save_weights_for_sampler",
     .is_save = true,
     .kind = &save_kind,
-    .decode = decode_save_weights_result,
+    .decode = decode_named,
     .free_result = free_save_weights_result,
     .path_of = path_of,
 };
-
-/* An answer without a path is none. */
-static void *need_path(tkx__step *step, void *result, tkx_error **err)
-{
-    tkx_save_weights_result *save = result;
-
-    if (save->path)
-        return save;
-    tkx__fail(err, TKX_ERR_PROTOCOL, "%s: the service did not say where it saved",
-              step->spec.what);
-    tkx_save_weights_result_free(save);
-    return NULL;
-}
 
 static const tkx__step_spec save_external_spec = {
     .what = "save_weights_external",
@@ -67,9 +66,8 @@ static const tkx__step_spec save_external_spec = {
     .sdk_method = "TrainingClient.save_weights_external",
     .is_save = true,
     .kind = &save_kind,
-    .decode = decode_save_weights_result,
+    .decode = decode_named,
     .free_result = free_save_weights_result,
-    .finish = need_path,
     .path_of = path_of,
 };
 

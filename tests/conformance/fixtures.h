@@ -9,7 +9,9 @@
 #ifndef TESTS_CONFORMANCE_FIXTURES_H
 #define TESTS_CONFORMANCE_FIXTURES_H
 
+#include <tkx/types/custom_loss.h>
 #include <tkx/types/forward_backward.h>
+#include <tkx/types/model.h>
 #include <tkx/types/sample.h>
 #include <tkx/types/session.h>
 
@@ -53,6 +55,14 @@ tkx_string_list fixture_strings(fixture *f, const jdom *from);
 
 void fixture_search(fixture *f, tkx_session_search *to);
 
+/* The same for what fixtures_options.c knows; what the arguments leave out stays. */
+const char *fixture_json(fixture *f, const jdom *value);
+tkx_optimizer_config fixture_optimizer(fixture *f, const jdom *from);
+void fixture_lora(fixture *f, tkx_lora_config *to);
+void fixture_adam(fixture *f, tkx_adam_params *to);
+void fixture_dimuon(fixture *f, tkx_dimuon_params *to);
+bool fixture_custom_loss(fixture *f, tkx_create_custom_loss_request *to);
+
 fixture_verdict fixture_run_request(fixture *f);
 fixture_verdict fixture_run_response(fixture *f);
 /* The same with the whole client. */
@@ -61,16 +71,16 @@ fixture_verdict fixture_run_call(fixture *f);
 fixture_verdict fixture_run_sent(fixture *f);
 /* Compares a decoded result, written as JSON, or its failure with expect. */
 fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
-                              tkx_error *err);
-
-bool fixture_query_may_be_left_out(const char *pair, size_t size);
-
-bool fixture_is_bad_redirect(int64_t http_status, tkx_status status);
+                              const tkx_error *err);
 
 /* Compare bodies under the rules of fixtures_rules.c. */
 fixture_verdict fixture_compare_json(fixture *f, const char *ours, size_t n_ours,
                                      const char *theirs, size_t n_theirs);
 fixture_verdict fixture_compare_proto(fixture *f, const char *ours, size_t n_ours,
                                       const char *theirs, size_t n_theirs);
+/* A message as it was sent, maybe compressed. */
+fixture_verdict fixture_compare_sent_proto(fixture *f, const char *ours, size_t n_ours,
+                                           const char *theirs, size_t n_theirs,
+                                           bool is_zstd);
 
 #endif

@@ -9,9 +9,10 @@
 #include <strings.h>
 
 #include "fixtures.h"
-#include "fixtures_result.h"
+#include "fixtures_records.h"
 #include "types/billing.h"
 #include "types/checkpoint.h"
+#include "types/custom_loss.h"
 #include "types/forward_backward_output.h"
 #include "types/model.h"
 #include "types/optimizer.h"
@@ -94,213 +95,27 @@ static tkx_status training(fixture *f, const reply *r, tkx__json_writer *w,
         return st;                                                                       \
     }
 
-static void put_optim(tkx__json_writer *w, const tkx_optim_step_result *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_put_key(w, "metrics");
-    result_metrics(w, v->metrics, v->n_metrics);
-    tkx__json_end_object(w);
-}
-
-static void put_saved(tkx__json_writer *w, const tkx_save_weights_result *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "path", v->path);
-    tkx__json_member_string(w, "sampling_session_id", v->sampling_session_id);
-    tkx__json_end_object(w);
-}
-
-static void put_loaded(tkx__json_writer *w, const tkx_load_weights_result *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "path", v->path);
-    tkx__json_member_string(w, "model_id", v->model_id);
-    tkx__json_end_object(w);
-}
-
-static void put_created(tkx__json_writer *w, const tkx_create_model_result *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "model_id", v->model_id);
-    tkx__json_end_object(w);
-}
-
-static void put_copied(tkx__json_writer *w, const tkx_copy_weights_result *v)
-{
-    tkx__json_put_string(w, v->tinker_path);
-}
-
-static void put_capabilities(tkx__json_writer *w, const tkx_server_capabilities *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_put_key(w, "supported_models");
-    tkx__json_begin_array(w);
-    for (size_t i = 0; i < v->n_supported_models; i++) {
-        tkx__json_begin_object(w);
-        tkx__json_member_string(w, "model_name", v->supported_models[i].model_name);
-        result_size(w, "max_context_length", v->supported_models[i].max_context_length);
-        result_flag(w, "trainable", v->supported_models[i].trainable);
-        result_flag(w, "sampleable", v->supported_models[i].sampleable);
-        tkx__json_end_object(w);
-    }
-    tkx__json_end_array(w);
-    tkx__json_end_object(w);
-}
-
-static void put_health(tkx__json_writer *w, const tkx_health *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "status", v->status);
-    tkx__json_end_object(w);
-}
-
-static void put_model_info(tkx__json_writer *w, const tkx_model_info *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_put_key(w, "model_data");
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "arch", v->model_data.arch);
-    tkx__json_member_string(w, "model_name", v->model_data.model_name);
-    tkx__json_member_string(w, "tokenizer_id", v->model_data.tokenizer_id);
-    tkx__json_end_object(w);
-    tkx__json_member_string(w, "model_id", v->model_id);
-    result_optimizer(w, &v->optimizer_config);
-    result_flag(w, "is_lora", v->is_lora);
-    result_size(w, "lora_rank", v->lora_rank);
-    tkx__json_member_string(w, "model_name", v->model_name);
-    tkx__json_end_object(w);
-}
-
-static void put_weights_info(tkx__json_writer *w, const tkx_weights_info *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "base_model", v->base_model);
-    result_optimizer(w, &v->optimizer_config);
-    tkx__json_member_bool(w, "is_lora", v->is_lora);
-    result_size(w, "lora_rank", v->lora_rank);
-    result_flag(w, "train_unembed", v->train_unembed);
-    result_flag(w, "train_mlp", v->train_mlp);
-    result_flag(w, "train_attn", v->train_attn);
-    tkx__json_end_object(w);
-}
-
-static void put_runs(tkx__json_writer *w, const tkx_training_run_list *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_put_key(w, "training_runs");
-    tkx__json_begin_array(w);
-    for (size_t i = 0; i < v->count; i++)
-        result_run(w, &v->items[i]);
-    tkx__json_end_array(w);
-    result_cursor(w, &v->cursor);
-    tkx__json_end_object(w);
-}
-
-static void put_urls(tkx__json_writer *w, const tkx_external_weights_urls *v)
-{
-    tkx__json_begin_object(w);
-    result_pairs(w, "urls", &v->urls);
-    result_time(w, "expires", v->expires);
-    tkx__json_end_object(w);
-}
-
-static void put_sessions(tkx__json_writer *w, const tkx_session_list *v)
-{
-    tkx__json_begin_object(w);
-    result_strings(w, "sessions", &v->sessions);
-    tkx__json_end_object(w);
-}
-
-static void put_session(tkx__json_writer *w, const tkx_session_info *v)
-{
-    tkx__json_begin_object(w);
-    result_strings(w, "training_run_ids", &v->training_run_ids);
-    result_strings(w, "sampler_ids", &v->sampler_ids);
-    result_pairs(w, "user_metadata", &v->user_metadata);
-    tkx__json_member_string(w, "display_name", v->display_name);
-    tkx__json_end_object(w);
-}
-
-static void put_sampler(tkx__json_writer *w, const tkx_sampler_info *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "sampler_id", v->sampler_id);
-    tkx__json_member_string(w, "base_model", v->base_model);
-    tkx__json_member_string(w, "model_path", v->model_path);
-    tkx__json_end_object(w);
-}
-
-static void put_audit(tkx__json_writer *w, const tkx_audit_log *v)
-{
-    tkx__json_begin_object(w);
-    tkx__json_put_key(w, "entries");
-    tkx__json_begin_array(w);
-    for (size_t i = 0; i < v->n_entries; i++) {
-        const tkx_audit_entry *e = &v->entries[i];
-
-        tkx__json_begin_object(w);
-        result_time(w, "timestamp", e->timestamp);
-        tkx__json_member_string(w, "event", e->event);
-        tkx__json_put_key(w, "event_details");
-        tkx__json_begin_object(w);
-        for (size_t k = 0; k < e->event_details.count; k++) {
-            tkx__json_put_key(w, e->event_details.items[k].name);
-            tkx__json_put_raw(w, e->event_details.items[k].json,
-                              strlen(e->event_details.items[k].json));
-        }
-        tkx__json_end_object(w);
-        tkx__json_member_string(w, "model_id", e->model_id);
-        tkx__json_member_string(w, "tinker_path", e->tinker_path);
-        tkx__json_member_string(w, "purpose", e->purpose);
-        tkx__json_end_object(w);
-    }
-    tkx__json_end_array(w);
-    tkx__json_end_object(w);
-}
-
-static void put_storage(tkx__json_writer *w, const tkx_checkpoint_storage *v)
-{
-    tkx__json_begin_object(w);
-    result_price(w, "effective_rate_usd_per_gigabyte_month",
-                 v->effective_rate_usd_per_gigabyte_month);
-    tkx__json_put_key(w, "data");
-    tkx__json_begin_array(w);
-    for (size_t i = 0; i < v->n_rows; i++) {
-        const tkx_checkpoint_storage_row *row = &v->rows[i];
-
-        tkx__json_begin_object(w);
-        tkx__json_member_string(w, "project_id", row->project_id);
-        tkx__json_member_string(w, "org_user_urn", row->org_user_urn);
-        tkx__json_member_string(w, "user_email", row->user_email);
-        tkx__json_member_string(w, "user_name", row->user_name);
-        tkx__json_member_i64(w, "checkpoint_count", row->checkpoint_count);
-        tkx__json_member_i64(w, "size_bytes", row->size_bytes);
-        tkx__json_member_f64(w, "size_gigabytes", row->size_gigabytes);
-        result_price(w, "estimated_monthly_cost_usd", row->estimated_monthly_cost_usd);
-        tkx__json_end_object(w);
-    }
-    tkx__json_end_array(w);
-    tkx__json_end_object(w);
-}
-
-RECORD(optim, optim_step_result, put_optim)
-RECORD(saved, save_weights_result, put_saved)
-RECORD(loaded, load_weights_result, put_loaded)
-RECORD(created, create_model_result, put_created)
-RECORD(copied, copy_weights_result, put_copied)
-RECORD(capabilities, server_capabilities, put_capabilities)
-RECORD(health, health, put_health)
-RECORD(model_info, model_info, put_model_info)
-RECORD(weights_info, weights_info, put_weights_info)
-RECORD(runs, training_run_list, put_runs)
+RECORD(optim, optim_step_result, record_optim)
+RECORD(saved, save_weights_result, record_saved)
+RECORD(loaded, load_weights_result, record_loaded)
+RECORD(created, create_model_result, record_created)
+RECORD(copied, copy_weights_result, record_copied)
+RECORD(capabilities, server_capabilities, record_capabilities)
+RECORD(health, health, record_health)
+RECORD(model_info, model_info, record_model_info)
+RECORD(weights_info, weights_info, record_weights_info)
+RECORD(runs, training_run_list, record_runs)
 RECORD(run, training_run, result_run)
 RECORD(checkpoints, checkpoint_list, result_checkpoints)
-RECORD(urls, external_weights_urls, put_urls)
-RECORD(sessions, session_list, put_sessions)
-RECORD(session, session_info, put_session)
-RECORD(sampler, sampler_info, put_sampler)
-RECORD(audit, audit_log, put_audit)
-RECORD(storage, checkpoint_storage, put_storage)
+RECORD(urls, external_weights_urls, record_urls)
+RECORD(sessions, session_list, record_sessions)
+RECORD(session, session_info, record_session)
+RECORD(sampler, sampler_info, record_sampler)
+RECORD(audit, audit_log, record_audit)
+RECORD(storage, checkpoint_storage, record_storage)
+RECORD(found, session_search_result, record_found)
+RECORD(usage, billing_usage, record_usage)
+RECORD(custom_loss, create_custom_loss_result, record_custom_loss)
 
 /* A named save must say its path. */
 static tkx_status named_save(fixture *f, const reply *r, tkx__json_writer *w,
@@ -342,6 +157,9 @@ static const struct {
     {"get_sampler", sampler},
     {"get_audit_log", audit},
     {"get_current_checkpoint_storage_usage", storage},
+    {"get_billing_usage", usage},
+    {"search_sessions", found},
+    {"create_custom_loss", custom_loss},
 };
 
 static decode_fn *find_decoder(const fixture *f)
@@ -425,7 +243,7 @@ differs:
 }
 
 fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
-                              tkx_error *err)
+                              const tkx_error *err)
 {
     const jdom *expect = jdom_get(f->root, "expect");
     const char *outcome = fixture_text(f, expect, "outcome");
@@ -499,5 +317,6 @@ fixture_verdict fixture_run_response(fixture *f)
     verdict = fixture_judge(f, st, &buf, err);
     tkx_error_free(err);
     tkx__buf_clear(&buf);
-    return verdict;
+    /* The codec alone, then the whole client. */
+    return verdict == FIXTURE_PASSED && !f->only_codecs ? fixture_run_call(f) : verdict;
 }

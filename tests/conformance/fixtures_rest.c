@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fixtures_live.h"
-#include "fixtures_result.h"
+#include "fixtures_records.h"
 
 static const char *text(const live *l, const char *key)
 {
@@ -44,14 +44,6 @@ void fixture_search(fixture *f, tkx_session_search *q)
                  fixture_text(f, cursor, "last_session_id"));
         q->cursor_json = json;
     }
-}
-
-bool live_rest(live *l)
-{
-    if (tkx_rest_new(l->context, NULL, &l->rest, NULL) == TKX_OK)
-        return true;
-    fixture_differs(l->f, "no REST client");
-    return false;
 }
 
 static tkx_page page(const live *l)
@@ -96,7 +88,7 @@ BY_TEXT(external_urls, tkx_rest_get_external_weights_urls, "tinker_path")
 BY_PAGE(list_sessions, tkx_rest_list_sessions)
 BY_TWO(get_session, tkx_rest_get_session, "session_id", "access_scope")
 BY_TWO(set_project, tkx_rest_set_session_project, "session_id", "project_id")
-BY_TEXT(trace, tkx_rest_export_trace, "session_id")
+BY_TEXT(trace, tkx_rest_wait_for_trace, "session_id")
 BY_TEXT(sampler, tkx_rest_get_sampler, "sampler_id")
 BY_TWO(audit, tkx_rest_get_audit_log, "event_type", "day")
 BY_TWO(billing, tkx_rest_get_billing_usage, "starting_on", "ending_before")
@@ -122,128 +114,104 @@ static tkx_status search(live *l, tkx_future **out, tkx_error **err)
     return tkx_rest_search_sessions(l->rest, &q, out, err);
 }
 
-static tkx_status take_nothing(live *l, tkx_future *future, tkx__json_writer *w,
-                               tkx_error **err)
+static tkx_status copy(live *l, tkx_future **out, tkx_error **err)
 {
+    const jdom *env = jdom_get(jdom_get(l->f->root, "call"), "env");
+    tkx_copy_weights_request q = {
+        .source_path = text(l, "path"),
+        .ttl_seconds = jdom_i64(jdom_get(l->f->args, "ttl_seconds"), -1),
+        .destination_project_id = text(l, "destination_project_id")};
 
-    (void)l;
-    (void)err;
-    tkx__json_put_null(w);
-    return tkx_error_status(tkx_future_error(future));
+    if (!q.destination_project_id)
+        q.destination_project_id = fixture_text(l->f, env, "TINKER_PROJECT_ID");
+    return tkx_rest_copy_weights(l->rest, &q, text(l, "weights_access_token"), out, err);
 }
 
-static tkx_status take_run(live *l, tkx_future *future, tkx__json_writer *w,
-                           tkx_error **err)
+static tkx_status health(live *l, tkx_future **out, tkx_error **err)
 {
-    tkx_training_run *v = NULL;
-    tkx_status st = tkx_future_take_training_run(future, &v, err);
+    return tkx_rest_get_health(l->rest, out, err);
+}
+
+static tkx_status capabilities(live *l, tkx_future **out, tkx_error **err)
+{
+    return tkx_rest_get_capabilities(l->rest, out, err);
+}
+
+static tkx_status whoami(live *l, tkx_future **out, tkx_error **err)
+{
+    return tkx_rest_whoami(l->rest, out, err);
+}
+
+/* Takes the record T with its own function, and writes it. */
+#define TAKE(T, write)                                                                   \
+    static tkx_status take_##T(live *l, tkx_future *future, tkx__json_writer *w,         \
+                               tkx_error **err)                                          \
+    {                                                                                    \
+        tkx_##T *v = NULL;                                                               \
+        tkx_status st = tkx_future_take_##T(future, &v, err);                            \
+                                                                                         \
+        (void)l;                                                                         \
+        if (st == TKX_OK)                                                                \
+            write(w, v);                                                                 \
+        tkx_##T##_free(v);                                                               \
+        return st;                                                                       \
+    }
+
+TAKE(training_run, result_run)
+TAKE(training_run_list, record_runs)
+TAKE(checkpoint_list, result_checkpoints)
+TAKE(weights_info, record_weights_info)
+TAKE(copy_weights_result, record_copied)
+TAKE(archive_url, record_archive)
+TAKE(external_weights_urls, record_urls)
+TAKE(session_list, record_sessions)
+TAKE(session_info, record_session)
+TAKE(session_search_result, record_found)
+TAKE(trace_export, record_trace)
+TAKE(sampler_info, record_sampler)
+TAKE(audit_log, record_audit)
+TAKE(billing_usage, record_usage)
+TAKE(checkpoint_storage, record_storage)
+TAKE(health, record_health)
+TAKE(identity, record_identity)
+
+static tkx_status take_capabilities(live *l, tkx_future *future, tkx__json_writer *w,
+                                    tkx_error **err)
+{
+    tkx_server_capabilities *v = NULL;
+    tkx_status st = tkx_future_take_capabilities(future, &v, err);
 
     (void)l;
-
     if (st == TKX_OK)
-        result_run(w, v);
-    tkx_training_run_free(v);
-    return st;
-}
-
-static tkx_status take_archive(live *l, tkx_future *future, tkx__json_writer *w,
-                               tkx_error **err)
-{
-    tkx_archive_url *v = NULL;
-    tkx_status st = tkx_future_take_archive_url(future, &v, err);
-
-    (void)l;
-
-    if (st == TKX_OK) {
-        tkx__json_begin_object(w);
-        tkx__json_member_string(w, "url", v->url);
-        result_time(w, "expires", v->expires);
-        tkx__json_end_object(w);
-    }
-    tkx_archive_url_free(v);
-    return st;
-}
-
-static void put_event(tkx__json_writer *w, const tkx_billing_event *e)
-{
-    const tkx_billing_event_info *info = &e->event_info;
-
-    tkx__json_begin_object(w);
-    result_time(w, "bucket_start", e->bucket_start);
-    result_time(w, "bucket_end", e->bucket_end);
-    tkx__json_member_string(w, "base_model", e->base_model);
-    tkx__json_member_string(w, "user_id", e->user_id);
-    tkx__json_member_string(w, "user_name", e->user_name);
-    tkx__json_member_string(w, "session_id", e->session_id);
-    tkx__json_member_string(w, "project_id", e->project_id);
-    result_price(w, "estimated_cost_usd", e->estimated_cost_usd);
-    result_price(w, "effective_rate_usd_per_million_tokens",
-                 e->effective_rate_usd_per_million_tokens);
-    result_price(w, "effective_rate_usd_per_gigabyte_month",
-                 e->effective_rate_usd_per_gigabyte_month);
-    tkx__json_put_key(w, "event_info");
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "type", info->type);
-    result_size(w, "token_count", info->token_count);
-    tkx__json_member_bool(w, "cached", info->is_cached);
-    result_size(w, "count", info->count);
-    tkx__json_member_bool(w, "free", info->is_free);
-    result_price(w, "gigabyte_hours", info->gigabyte_hours);
-    tkx__json_end_object(w);
-    tkx__json_end_object(w);
-}
-
-static tkx_status take_billing(live *l, tkx_future *future, tkx__json_writer *w,
-                               tkx_error **err)
-{
-    tkx_billing_usage *v = NULL;
-    tkx_status st = tkx_future_take_billing_usage(future, &v, err);
-
-    (void)l;
-
-    if (st != TKX_OK)
-        return st;
-    tkx__json_begin_object(w);
-    tkx__json_put_key(w, "data");
-    tkx__json_begin_array(w);
-    for (size_t i = 0; i < v->n_events; i++)
-        put_event(w, &v->events[i]);
-    tkx__json_end_array(w);
-    tkx__json_put_key(w, "sessions");
-    tkx__json_begin_object(w);
-    for (size_t i = 0; i < v->n_sessions; i++) {
-        tkx__json_put_key(w, v->sessions[i].session_id);
-        tkx__json_begin_object(w);
-        result_pairs(w, "user_metadata", &v->sessions[i].user_metadata);
-        tkx__json_end_object(w);
-    }
-    tkx__json_end_object(w);
-    result_time(w, "cost_data_through", v->cost_data_through);
-    tkx__json_end_object(w);
-    tkx_billing_usage_free(v);
+        record_capabilities(w, v);
+    tkx_server_capabilities_free(v);
     return st;
 }
 
 const live_op live_rest_ops[] = {
-    {"get_training_run", live_rest, get_run, take_run},
-    {"list_checkpoints", live_rest, run_checkpoints, NULL},
-    {"list_training_runs", live_rest, list_runs, NULL},
-    {"list_user_checkpoints", live_rest, list_checkpoints, NULL},
-    {"weights_info", live_rest, weights_info, NULL},
-    {"delete_checkpoint", live_rest, delete_checkpoint, take_nothing},
-    {"publish_checkpoint", live_rest, publish, take_nothing},
-    {"unpublish_checkpoint", live_rest, unpublish, take_nothing},
-    {"set_checkpoint_ttl", live_rest, set_ttl, take_nothing},
-    {"get_checkpoint_archive_url", live_rest, archive, take_archive},
-    {"get_external_weights_urls", live_rest, external_urls, NULL},
-    {"list_sessions", live_rest, list_sessions, NULL},
-    {"get_session", live_rest, get_session, NULL},
-    {"search_sessions", live_rest, search, NULL},
-    {"assign_session_project", live_rest, set_project, take_nothing},
-    {"export_session_trace", live_rest, trace, NULL},
-    {"get_sampler", live_rest, sampler, NULL},
-    {"get_audit_log", live_rest, audit, take_nothing},
-    {"get_billing_usage", live_rest, billing, take_billing},
-    {"get_current_checkpoint_storage_usage", live_rest, storage, NULL},
+    {"healthz", live_rest, health, take_health},
+    {"get_server_capabilities", live_rest, capabilities, take_capabilities},
+    {"whoami", live_rest, whoami, take_identity},
+    {"get_training_run", live_rest, get_run, take_training_run},
+    {"list_checkpoints", live_rest, run_checkpoints, take_checkpoint_list},
+    {"list_training_runs", live_rest, list_runs, take_training_run_list},
+    {"list_user_checkpoints", live_rest, list_checkpoints, take_checkpoint_list},
+    {"weights_info", live_rest, weights_info, take_weights_info},
+    {"copy_weights", live_rest, copy, take_copy_weights_result},
+    {"delete_checkpoint", live_rest, delete_checkpoint, live_take_nothing},
+    {"publish_checkpoint", live_rest, publish, live_take_nothing},
+    {"unpublish_checkpoint", live_rest, unpublish, live_take_nothing},
+    {"set_checkpoint_ttl", live_rest, set_ttl, live_take_nothing},
+    {"get_checkpoint_archive_url", live_rest, archive, take_archive_url},
+    {"get_external_weights_urls", live_rest, external_urls, take_external_weights_urls},
+    {"list_sessions", live_rest, list_sessions, take_session_list},
+    {"get_session", live_rest, get_session, take_session_info},
+    {"search_sessions", live_rest, search, take_session_search_result},
+    {"assign_session_project", live_rest, set_project, live_take_nothing},
+    {"export_session_trace", live_rest, trace, take_trace_export},
+    {"get_sampler", live_rest, sampler, take_sampler_info},
+    {"get_audit_log", live_rest, audit, take_audit_log},
+    {"get_billing_usage", live_rest, billing, take_billing_usage},
+    {"get_current_checkpoint_storage_usage", live_rest, storage, take_checkpoint_storage},
     {NULL, NULL, NULL, NULL},
 };

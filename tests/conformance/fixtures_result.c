@@ -3,6 +3,7 @@
 #include "fixtures_result.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "types/time.h"
 
@@ -92,6 +93,11 @@ void result_optimizer(tkx__json_writer *w, const tkx_optimizer_config *config)
     tkx__json_put_key(w, "optimizer_config");
     tkx__json_begin_object(w);
     tkx__json_member_string(w, "type", config->type);
+    for (size_t i = 0; i < config->fields.count; i++) {
+        tkx__json_put_key(w, config->fields.items[i].name);
+        tkx__json_put_raw(w, config->fields.items[i].json,
+                          strlen(config->fields.items[i].json));
+    }
     tkx__json_end_object(w);
 }
 

@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include <tkx_wire.pb-c.h>
+#include <zstd.h>
 
-#include "fixtures.h"
+#include "fixtures_rules.h"
 
 /* Keys that we leave out when they have this value. */
 static const struct {
@@ -23,6 +24,7 @@ static const struct {
     {"topk_sample_logprobs", "0", "younger than 0.25; the default"},
     {"prompt_alt_tokens_k", "0", "younger than 0.25; the default"},
     {"record_stability_info", "false", "younger than 0.25; the default"},
+    {"event_data", "{}", "the default"},
 };
 
 static bool may_be_left_out(fixture *f, const char *key, const jdom *value)
@@ -48,22 +50,203 @@ bool fixture_query_may_be_left_out(const char *pair, size_t size)
     return false;
 }
 
-/* A redirect that leads nowhere breaks the protocol; the SDK calls it a status error. */
-bool fixture_is_bad_redirect(int64_t http_status, tkx_status status)
+/* Errors that have a status of their own here.  NULL: any operation; 0: any status. */
+static const struct {
+    const char *op;
+    const char *domain;
+    int64_t http_from, http_to;
+    tkx_status ours;
+    const char *why;
+} statuses[] = {
+    {NULL, "http", 300, 399, TKX_ERR_PROTOCOL, "a redirect that leads nowhere"},
+    {"whoami", "protocol", 0, 0, TKX_ERR_UNSUPPORTED, "no token, nobody to name"},
+    {"export_session_trace", "protocol", 0, 0, TKX_ERR_REQUEST_FAILED,
+     "the service says that it failed"},
+};
+
+bool fixture_rule_status(const fixture *f, const char *domain, int64_t http_status,
+                         tkx_status ours)
 {
-    return http_status >= 300 && http_status < 400 && status == TKX_ERR_PROTOCOL;
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        if ((!statuses[i].op || strcmp(statuses[i].op, f->op) == 0) &&
+            strcmp(statuses[i].domain, domain) == 0 && statuses[i].ours == ours &&
+            http_status >= statuses[i].http_from && http_status <= statuses[i].http_to)
+            return true;
+    return false;
+}
+
+/* Pauses of ours that have other bounds, in ms, than those of the SDK.  NULL: any. */
+static const struct {
+    const char *op;
+    const char *layer;
+    int64_t least_ms, most_ms;
+    const char *why;
+} pauses[] = {
+    {"get_checkpoint_archive_url", "low_level", 30000, 30000,
+     "a 503 means that the archive is being built: no low-level resend"},
+};
+
+static const char *layer_of(const jdom *waits, size_t i)
+{
+    const char *layer = jdom_text(jdom_get(jdom_at(waits, i), "layer"));
+
+    return layer ? layer : "";
+}
+
+static double seconds_of(const jdom *waits, size_t i)
+{
+    return jdom_f64(jdom_get(jdom_at(waits, i), "seconds"), 0);
+}
+
+/* The SDK looks every second whether it may go on; we wait once, with some jitter. */
+static size_t pushed_back(const jdom *waits, size_t from, int64_t ms)
+{
+    double sum = 0;
+
+    for (size_t n = from; n < jdom_count(waits); n++) {
+        if (strcmp(layer_of(waits, n), "backpressure") != 0)
+            break;
+        sum += 1000 * seconds_of(waits, n);
+        if ((double)ms >= sum - 2 && (double)ms <= 1.25 * sum + 2)
+            return n - from + 1;
+    }
+    return 0;
+}
+
+/* Jitter only ever shortens a pause of the calls, and goes both ways between samples;
+   the rest is exact. */
+size_t fixture_rule_wait(const fixture *f, const jdom *waits, size_t from, int64_t ms)
+{
+    const char *layer = layer_of(waits, from);
+    double least = seconds_of(waits, from), most = least;
+
+    if (from >= jdom_count(waits))
+        return 0;
+    for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++)
+        if ((!pauses[i].op || strcmp(pauses[i].op, f->op) == 0) &&
+            strcmp(pauses[i].layer, layer) == 0)
+            return ms >= pauses[i].least_ms && ms <= pauses[i].most_ms;
+    if (strcmp(layer, "backpressure") == 0)
+        return pushed_back(waits, from, ms);
+    if (strcmp(layer, "sampling_retry") == 0) {
+        least *= 0.75;
+        most *= 1.25;
+    } else if (strcmp(layer, "low_level") == 0) {
+        least *= 0.75;
+    }
+    return (double)ms >= 1000 * least - 2 && (double)ms <= 1000 * most + 2;
+}
+
+/* The generations before 0.38 do not tell a watcher that the wait has ended. */
+bool fixture_rule_silent_end(const fixture *f)
+{
+    const char *version = jdom_text(jdom_get(f->root, "sdk_version"));
+
+    return version && strncmp(version, "0.2", 3) == 0;
+}
+
+/* Pauses that the SDK does not take. */
+static const struct {
+    const char *route_end;
+    int64_t http_from, http_to; /* of the answer before */
+    int64_t most_ms;
+    const char *why;
+} extra_pauses[] = {
+    {"/retrieve_future", 400, 599, 5000,
+     "a floor, so that a proxy that fails fast is not polled in a hot loop"},
+    {"/retrieve_future", 200, 299, 5000, "the same for a service that does not hold"},
+};
+
+static int64_t status_of_reply(const fixture *f, size_t k)
+{
+    const jdom *replies = jdom_get(f->root, "replies");
+
+    for (size_t i = 0; i < jdom_count(replies); i++) {
+        size_t times = (size_t)jdom_i64(jdom_get(jdom_at(replies, i), "times"), 1);
+
+        if (k < times)
+            return jdom_i64(jdom_get(jdom_at(replies, i), "status"), 0);
+        k -= times;
+    }
+    return 0;
+}
+
+bool fixture_rule_extra_wait(const fixture *f, size_t k, int64_t ms)
+{
+    const char *path = jdom_text(jdom_get(jdom_get(f->root, "route"), "path"));
+    int64_t http = status_of_reply(f, k);
+    size_t n = path ? strlen(path) : 0;
+
+    for (size_t i = 0; i < sizeof extra_pauses / sizeof *extra_pauses; i++) {
+        size_t m = strlen(extra_pauses[i].route_end);
+
+        if (n >= m && strcmp(path + n - m, extra_pauses[i].route_end) == 0 &&
+            http >= extra_pauses[i].http_from && http <= extra_pauses[i].http_to &&
+            ms <= extra_pauses[i].most_ms)
+            return true;
+    }
+    return false;
+}
+
+/* Requests that the SDK does not make. */
+static const struct {
+    const char *group;
+    const char *domain; /* of the error in the end */
+    int64_t most;
+    const char *why;
+} more_requests[] = {
+    {"submit_error", "protocol", 2,
+     "a submit that cannot be read is sent again: its number makes that safe"},
+};
+
+bool fixture_rule_more_requests(const fixture *f, int64_t more)
+{
+    const char *domain =
+        jdom_text(jdom_get(jdom_get(jdom_get(f->root, "expect"), "error"), "domain"));
+
+    for (size_t i = 0; i < sizeof more_requests / sizeof *more_requests; i++)
+        if (strcmp(more_requests[i].group, f->group) == 0 && domain &&
+            strcmp(more_requests[i].domain, domain) == 0 && more > 0 &&
+            more <= more_requests[i].most)
+            return true;
+    return false;
+}
+
+/* Values that say which client it is. */
+bool fixture_rule_any_text(const char *key)
+{
+    return strcmp(key, "sdk_version") == 0;
+}
+
+/* "$.a[3].b" as the manifests write it: "a[].b". */
+static void neutral_path(const char *path, char *to, size_t size)
+{
+    size_t n = 0;
+
+    path += strncmp(path, "$.", 2) == 0 ? 2 : 0;
+    for (; *path && n + 1 < size; path++) {
+        to[n++] = *path;
+        if (*path == '[')
+            path += strcspn(path, "]") - 1;
+    }
+    to[n] = '\0';
 }
 
 /* Paths of values that differ on every run. */
 static bool is_volatile(const fixture *f, const char *path)
 {
     const jdom *list = jdom_get(jdom_get(f->root, "request"), "volatile_json");
+    char neutral[300];
 
     if (!list)
         list = jdom_get(f->root, "volatile_json");
-    for (size_t i = 0; i < jdom_count(list); i++)
-        if (strcmp(jdom_text(jdom_at(list, i)), path) == 0)
+    neutral_path(path, neutral, sizeof neutral);
+    for (size_t i = 0; i < jdom_count(list); i++) {
+        const char *its = jdom_text(jdom_at(list, i));
+
+        if (its && (strcmp(its, path) == 0 || strcmp(its, neutral) == 0))
             return true;
+    }
     return false;
 }
 
@@ -92,6 +275,8 @@ static fixture_verdict compare_objects(fixture *f, const jdom *ours, const jdom 
         if (!mine)
             return fixture_differs(f, "%s is missing", child);
         if (is_volatile(f, child))
+            continue;
+        if (fixture_rule_any_text(key) && mine->kind == theirs->items[i].kind)
             continue;
         /* Values of a float32 tensor are written with the digits of a float32. */
         if (compare(f, mine, &theirs->items[i], child,
@@ -223,4 +408,22 @@ fixture_verdict fixture_compare_proto(fixture *f, const char *ours, size_t n_our
     if (yours)
         tkx_wire__forward_backward_request__free_unpacked(yours, NULL);
     return verdict;
+}
+
+fixture_verdict fixture_compare_sent_proto(fixture *f, const char *ours, size_t n_ours,
+                                           const char *theirs, size_t n_theirs,
+                                           bool is_zstd)
+{
+    unsigned long long size = is_zstd ? ZSTD_getFrameContentSize(ours, n_ours) : 0;
+    char *plain;
+
+    if (!is_zstd)
+        return fixture_compare_proto(f, ours, n_ours, theirs, n_theirs);
+    if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN ||
+        size > SIZE_MAX / 2)
+        return fixture_differs(f, "our body is no frame with its size in it");
+    plain = tkx__arena_alloc(f->arena, (size_t)size + 1, 1);
+    if (ZSTD_decompress(plain, (size_t)size, ours, n_ours) != size)
+        return fixture_differs(f, "our frame cannot be decompressed");
+    return fixture_compare_proto(f, plain, (size_t)size, theirs, n_theirs);
 }

@@ -129,9 +129,9 @@ static bool work(void *ctx, tkx__task_fn *fn, tkx__task_fn *done, void *arg)
     return post(ctx, fn, arg) && post(ctx, done, arg);
 }
 
-static const tkx__io_ops ops = {now_ms,       now_ms,    uniform,      in_loop,
-                                timer_new,    timer_arm, timer_disarm, timer_free,
-                                send_request, cancel,    post,         work};
+static const tkx__io_ops ops = {
+    now_ms,     now_ms,       uniform, in_loop, timer_new, timer_arm, timer_disarm,
+    timer_free, send_request, cancel,  post,    work,      work};
 
 /* Run what is due; a timer that fires moves the clock. */
 static void turn(void)

@@ -35,8 +35,8 @@ static const canned results[] = {
                 "{\"data\":[-1.5],\"dtype\":\"float32\",\"shape\":[1]}}],"
                 "\"metrics\":{\"loss:sum\":1.5}}"},
     {"optim_step", "{\"metrics\":{\"grad_norm\":2.0}}"},
-    {"save_weights_for_sampler",
-     "{\"path\":null,\"sampling_session_id\":\"S:sample:7\"}"},
+    {"save_weights_for_sampler", "{\"path\":\"tinker://M/sampler_weights/"
+                                 "x\",\"sampling_session_id\":\"S:sample:7\"}"},
     {"save_weights_external",
      "{\"path\":\"tinker://M/external_weights/x\",\"size_bytes\":9}"},
     {"save_weights", "{\"path\":\"tinker://M/weights/x\",\"type\":\"save_weights\"}"},

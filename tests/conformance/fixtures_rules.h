@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fixtures_rules.h - where our client means to differ from the SDK. */
+#ifndef TESTS_CONFORMANCE_FIXTURES_RULES_H
+#define TESTS_CONFORMANCE_FIXTURES_RULES_H
+
+#include "fixtures.h"
+
+/* May a pair of a recorded query be missing in ours? */
+bool fixture_query_may_be_left_out(const char *pair, size_t size);
+/* Is our status right for an error that the SDK sorts otherwise? */
+bool fixture_rule_status(const fixture *f, const char *domain, int64_t http_status,
+                         tkx_status ours);
+/* Is a pause of ours what is expected from waits[from] on?  How many of them; 0: no. */
+size_t fixture_rule_wait(const fixture *f, const jdom *waits, size_t from, int64_t ms);
+/* May there be a pause after the kth request that the SDK does not take? */
+bool fixture_rule_extra_wait(const fixture *f, size_t k, int64_t ms);
+/* Does the end of a wait go unmentioned in the case? */
+bool fixture_rule_silent_end(const fixture *f);
+/* May the route be asked so often more? */
+bool fixture_rule_more_requests(const fixture *f, int64_t more);
+/* A JSON value that is compared by its form only. */
+bool fixture_rule_any_text(const char *key);
+
+#endif
