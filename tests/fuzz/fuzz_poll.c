@@ -130,8 +130,21 @@ static bool work(void *ctx, tkx__task_fn *fn, tkx__task_fn *done, void *arg)
 }
 
 static const tkx__io_ops ops = {
-    now_ms,     now_ms,       uniform, in_loop, timer_new, timer_arm, timer_disarm,
-    timer_free, send_request, cancel,  post,    work,      work};
+    .now_ms = now_ms,
+    .now_us = now_ms,
+    .wall_ms = now_ms,
+    .uniform = uniform,
+    .in_loop = in_loop,
+    .timer_new = timer_new,
+    .timer_arm = timer_arm,
+    .timer_disarm = timer_disarm,
+    .timer_free = timer_free,
+    .send = send_request,
+    .cancel = cancel,
+    .post = post,
+    .work = work,
+    .run_user = work,
+};
 
 /* Run what is due; a timer that fires moves the clock. */
 static void turn(void)
