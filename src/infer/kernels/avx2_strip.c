@@ -112,6 +112,7 @@ TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
         __m256i dot[TKX__STRIP_TOKENS][STRIPS];
         __m256 d[STRIPS];
 
+        strip_prefetch(p, size, n_blocks);
         if (type == TKX__W_Q8_0)
             dot_bytes(p, g, b * 32, n_tok, dot);
         else

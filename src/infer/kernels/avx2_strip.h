@@ -34,6 +34,19 @@ void tkx__avx2_pack(tkx__wtype type, const uint8_t *const rows[TKX__STRIP_ROWS],
 typedef void tkx__unpack_fn(const uint8_t *const strip[2], size_t n_blocks, void *out);
 tkx__unpack_fn *tkx__avx2_unpacker(tkx__wtype type);
 
+/*
+ * One block of each strip at the same place of the next pair of strips.  The CPU's own
+ * prefetching stops at every page, and a strip of a narrow matrix is hardly longer.
+ */
+TKX__INLINE void strip_prefetch(const uint8_t *const p[2], size_t block_bytes,
+                                size_t n_blocks)
+{
+    for (size_t at = 0; at < block_bytes; at += 64) {
+        _mm_prefetch((const char *)p[0] + 2 * block_bytes * n_blocks + at, _MM_HINT_T0);
+        _mm_prefetch((const char *)p[1] + 2 * block_bytes * n_blocks + at, _MM_HINT_T0);
+    }
+}
+
 /* The half-precision numbers of 8 rows. */
 TKX__INLINE __m256 strip_halves(const uint8_t *p)
 {

@@ -137,6 +137,7 @@ TKX__INLINE void strip256(tkx__wtype type, const uint8_t *const strip[STRIPS],
         __m256i pair[8 * STRIPS];
         __m256 d[STRIPS];
 
+        strip_prefetch(p, size, n_blocks);
         read_numbers(type, p, scale, pair);
         TKX__UNROLL
         for (int t = 0; t < n_tok; t++)
