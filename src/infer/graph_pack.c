@@ -56,10 +56,13 @@ static void pack_matrix(tkx__graph *g, tkx__matrix *m, unsigned char *to)
     m->is_packed = true;
 }
 
+/* Only what stands in the mapping: anything else would stay in memory a second time. */
 static size_t packed_size(const tkx__graph *g, const tkx__matrix *m)
 {
-    return tkx__matrix_can_pack(g->kernels, m) ? (m->n_rows * m->row_size + 63) / 64 * 64
-                                               : 0;
+    return tkx__matrix_can_pack(g->kernels, m) &&
+                   tkx__gguf_holds(g->weights->gguf, m->data)
+               ? (m->n_rows * m->row_size + 63) / 64 * 64
+               : 0;
 }
 
 /* Those of n matrices that can be packed, in one piece of memory, which is returned. */

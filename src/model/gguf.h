@@ -49,6 +49,8 @@ tkx_status tkx__gguf_open(const char *path, tkx__gguf **out, tkx_error **err);
 /* The same from memory, borrowed until free; what names it in errors. */
 tkx_status tkx__gguf_parse(const void *bytes, size_t size, const char *what,
                            tkx__gguf **out, tkx_error **err);
+/* True for a byte of the mapped file; gguf may be NULL. */
+bool tkx__gguf_holds(const tkx__gguf *gguf, const void *byte);
 /* See tkx__mapped_forget(). */
 void tkx__gguf_forget(const tkx__gguf *gguf, const void *bytes, size_t size);
 void tkx__gguf_free(tkx__gguf *gguf);

@@ -8,9 +8,11 @@
  *   firstN      from the start of the program to the first token of N
  *   load        open the model, make a context of 512
  *   tok:FILE    encode a file, one thread
- *   roof        memory and arithmetic limits of the machine, in this run
+ *   roof        memory and arithmetic limits of the machine
  *
- * Token i of every test is a fixed function of i, so that all engines do equal work.
+ * After prefill and decode tests a line without "test" says how the best samples compare
+ * with the limits measured in the same run.  Token i of every test is a fixed function of
+ * i, so that all engines do equal work.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +27,17 @@
 #include "infer/adapter.h"
 #include "infer/graph.h"
 #include "roof.h"
+#include "tok.h"
 
 #define MAX_REPS 100
+#define MAX_RATES 16
+
+/* Best steps per second of a decode test, or tokens per second of a prefill. */
+typedef struct rate {
+    const char *test;
+    double best;
+    bool is_prefill;
+} rate;
 
 typedef struct engine {
     const char *path;
@@ -39,6 +50,9 @@ typedef struct engine {
     const tkx__kernels *kernels;
     tkx__threads *pool;
     tkx__adapter *adapter;
+
+    rate rates[MAX_RATES]; /* what the roofs are compared with */
+    size_t n_rates;
 } engine;
 
 /* A cache and a graph for one test. */
@@ -236,6 +250,18 @@ static void take_sample(samples *s, double units, double wall, double busy, doub
     s->others[s->n++] = others > 0 ? others : 0;
 }
 
+static void keep_rate(engine *e, const char *test, const samples *s, double per_unit,
+                      bool is_prefill)
+{
+    rate r = {.test = test, .is_prefill = is_prefill};
+
+    for (size_t i = 0; i < s->n; i++)
+        r.best = s->rate[i] > r.best ? s->rate[i] : r.best;
+    r.best /= per_unit;
+    if (e->n_rates < MAX_RATES)
+        e->rates[e->n_rates++] = r;
+}
+
 /* ---- the tests ---- */
 
 static void test_prefill(engine *e, const char *test, size_t n)
@@ -260,6 +286,7 @@ static void test_prefill(engine *e, const char *test, size_t n)
     snprintf(extra, sizeof extra, ",\"top\":%zu,\"top_logit\":%.4f", c.top,
              (double)c.top_logit);
     report(e, test, "tok/s", &s, extra);
+    keep_rate(e, test, &s, 1, true);
     close_context(&c);
 }
 
@@ -329,6 +356,7 @@ static void test_decode(engine *e, const char *test, size_t n, size_t n_seqs,
                     machine_seconds() - busy, own_seconds() - own);
     }
     report(e, test, "tok/s", &s, "");
+    keep_rate(e, test, &s, (double)n_seqs, false);
     close_context(&c);
     free(tokens);
     free(parts);
@@ -388,60 +416,78 @@ static void test_roof(engine *e, const char *test)
     report(e, test, "GB/s", &s, extra);
 }
 
-/* The whole file at `path`; *size bytes, the caller's, free(). */
-static char *read_text(const char *path, size_t *size)
+static int test_tokenizer(engine *e, const char *path)
 {
-    FILE *f = fopen(path, "rb");
-    char *text = NULL;
-    long n;
-
-    if (!f || fseek(f, 0, SEEK_END) != 0 || (n = ftell(f)) < 0 ||
-        !(text = malloc((size_t)n + 1)))
-        die(path, NULL);
-    rewind(f);
-    *size = fread(text, 1, (size_t)n, f);
-    fclose(f);
-    return text;
-}
-
-static void test_tokenizer(engine *e, const char *test, const char *path)
-{
-    samples s = {.n = 0};
     tkx_error *err = NULL;
     tkx_tokenizer *tokenizer = NULL;
-    size_t size;
-    char *text = read_text(path, &size);
-    uint64_t hash = UINT64_C(14695981039346656037);
-    double first = 0;
-    size_t n_ids = 0;
-    char name[256];
-    char extra[160];
+    int failed;
 
     if (tkx_tokenizer_open(e->path, &tokenizer, &err) != TKX_OK)
         die("open tokenizer", err);
-    for (size_t r = 0; r <= e->n_reps && r < MAX_REPS; r++) {
-        double start = bench_now();
-        int64_t *ids = NULL;
-        double rate;
-
-        if (tkx_tokenizer_encode(tokenizer, text, size, 0, &ids, &n_ids, &err) != TKX_OK)
-            die("encode", err);
-        rate = (double)size / (bench_now() - start) / 1e6;
-        if (r > 0)
-            s.rate[s.n++] = rate;
-        else
-            first = rate;
-        for (size_t i = 0; r == 0 && i < n_ids; i++)
-            hash = (hash ^ (uint32_t)ids[i]) * UINT64_C(1099511628211);
-        tkx_tokenizer_free_result(ids);
-    }
-    snprintf(name, sizeof name, "tok:%s", base_name(test));
-    snprintf(extra, sizeof extra,
-             ",\"first\":%.2f,\"bytes\":%zu,\"tokens\":%zu,\"hash\":\"%016llx\"", first,
-             size, n_ids, (unsigned long long)hash);
-    report(e, name, "MB/s", &s, extra);
+    failed = bench_tok_file(tokenizer, base_name(e->path), path, (int)e->n_reps);
     tkx_tokenizer_unref(tokenizer);
-    free(text);
+    return !failed;
+}
+
+/* ---- shares of the machine's limits ---- */
+
+/* Bytes of the matrices that every token meets: all but the rows of an untied embedding.
+ */
+static double active_bytes(const tkx__weights *w)
+{
+    double bytes = (double)w->head.n_rows * (double)w->head.row_bytes;
+
+    for (size_t l = 0; l < w->config.n_layers; l++)
+        for (int m = 0; m < TKX__N_LAYER_MATRICES; m++) {
+            const tkx__stored *s = &w->layers[l].matrices[m];
+
+            if (s->data)
+                bytes += (double)s->n_rows * (double)s->row_bytes;
+        }
+    return bytes;
+}
+
+/* Operations per token of a prompt: the output matrix is for the last one only. */
+static double prompt_flops(const tkx__weights *w)
+{
+    double n = 0;
+
+    for (size_t l = 0; l < w->config.n_layers; l++)
+        for (int m = 0; m < TKX__N_LAYER_MATRICES; m++) {
+            const tkx__stored *s = &w->layers[l].matrices[m];
+
+            if (s->data)
+                n += 2.0 * (double)s->n_rows * (double)s->n_cols;
+        }
+    return n;
+}
+
+/* A line without "test", which a reader of results passes over. */
+static void report_roofs(engine *e)
+{
+    bool is_dense = e->weights && e->weights->config.n_experts == 0;
+    double read;
+    double fma;
+
+    if (!is_dense || e->n_rates == 0)
+        return;
+    read = roof_read(e->n_threads);
+    fma = roof_fma(e->n_threads);
+    printf("{\"roofs\":{\"threads\":%zu,\"read_gb_s\":%.1f,\"fma_gflop_s\":%.1f}",
+           e->n_threads, read / 1e9, fma / 1e9);
+    for (size_t i = 0; i < e->n_rates; i++) {
+        const rate *r = &e->rates[i];
+
+        if (r->is_prefill)
+            printf(",\"%s\":{\"gflop_s\":%.1f,\"share_of_fma\":%.2f}", r->test,
+                   r->best * prompt_flops(e->weights) / 1e9,
+                   r->best * prompt_flops(e->weights) / fma);
+        else
+            printf(",\"%s\":{\"gb_s\":%.1f,\"share_of_read\":%.2f}", r->test,
+                   r->best * active_bytes(e->weights) / 1e9,
+                   r->best * active_bytes(e->weights) / read);
+    }
+    printf("}\n");
 }
 
 static int run_test(engine *e, const char *test)
@@ -453,7 +499,7 @@ static int run_test(engine *e, const char *test)
     if (strcmp(test, "load") == 0)
         test_load(e, test);
     else if (strncmp(test, "tok:", 4) == 0)
-        test_tokenizer(e, test, test + 4);
+        return test_tokenizer(e, test + 4);
     else if (strcmp(test, "roof") == 0)
         test_roof(e, test);
     else if (sscanf(test, "pp%zu", &n) == 1 && n > 0)
@@ -495,6 +541,7 @@ int bench_engine(int argc, char **argv)
             return 2;
         }
     }
+    report_roofs(&e);
     tkx__adapter_unref(e.adapter);
     tkx__weights_free(e.weights);
     tkx__threads_free(e.pool);
