@@ -387,6 +387,7 @@ static void note_reach(const tkx__call *call, const tkx__reply *reply, bool is_h
 static void tell_breaker(tkx__call *call, const tkx__reply *reply)
 {
     tkx__site *site = call->site;
+    tkx_breaker_info info = TKX_BREAKER_INFO_INIT;
 
     if (!site->breakers)
         return;
@@ -394,6 +395,10 @@ static void tell_breaker(tkx__call *call, const tkx__reply *reply)
                       call->is_probe, tkx__breaker_judge(call->spec.lane, reply),
                       reply->http_status);
     call->is_probe = false;
+    tkx__breaker_look(site->breakers, call->spec.lane, tkx__site_now(site), &info);
+    if (info.state == TKX_BREAKER_OPEN && call->spec.lane != TKX__LANE_TRAIN &&
+        call->spec.lane != TKX__LANE_TELEMETRY)
+        tkx__reach_opened(&site->reach);
 }
 
 void tkx__call_on_reply(tkx__reply *reply, void *arg)

@@ -4,13 +4,13 @@
 
 #include <stddef.h>
 
-static void tell_lost(tkx__reach *reach)
+static void tell(tkx__reach *reach, bool is_breaker)
 {
     tkx__reach_watch *next;
 
     for (tkx__reach_watch *w = reach->watches; w; w = next) {
         next = w->next; /* a watch may remove itself */
-        w->lost(w->arg);
+        w->lost(w->arg, is_breaker);
     }
 }
 
@@ -26,7 +26,12 @@ void tkx__reach_unanswered(tkx__reach *reach, int64_t sent_ms, int64_t now_ms,
     if (!is_second && !is_hopeless)
         return;
     reach->is_lost = true;
-    tell_lost(reach);
+    tell(reach, false);
+}
+
+void tkx__reach_opened(tkx__reach *reach)
+{
+    tell(reach, true);
 }
 
 void tkx__reach_add(tkx__reach *reach, tkx__reach_watch *watch)

@@ -15,10 +15,11 @@
 
 #define TKX__REACH_FORGET_MS 30000
 
-/* Told when the service is lost: each time, not only at the first. */
+/* Told when the service is lost, or when one of its breakers is open: each time, not only
+   at the first. */
 typedef struct tkx__reach_watch tkx__reach_watch;
 struct tkx__reach_watch {
-    void (*lost)(void *arg);
+    void (*lost)(void *arg, bool is_breaker);
     void *arg;
     tkx__reach_watch *next;
 };
@@ -33,6 +34,8 @@ typedef struct tkx__reach {
 /* A send begun at sent_ms got no answer; is_hopeless: nor would a repeat. */
 void tkx__reach_unanswered(tkx__reach *reach, int64_t sent_ms, int64_t now_ms,
                            bool is_hopeless);
+/* An endpoint failed so often that its breaker is open. */
+void tkx__reach_opened(tkx__reach *reach);
 static inline void tkx__reach_answered(tkx__reach *reach)
 {
     reach->is_lost = reach->has_failed = false;

@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include <tkx/breaker.h>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -335,8 +337,10 @@ static void remote_failed(sampler_call *c, tkx_error *error)
     }
     tkx_error_free(c->remote_error);
     c->remote_error = error;
-    if (tkx_error_status(error) == TKX_ERR_CONNECTION) {
-        go_local(c, "unreachable");
+    if (tkx_error_status(error) == TKX_ERR_CONNECTION ||
+        tkx_error_status(error) == TKX_ERR_BREAKER_OPEN) {
+        go_local(c, tkx_error_status(error) == TKX_ERR_CONNECTION ? "unreachable"
+                                                                  : "breaker-open");
         return;
     }
     if (c->state != CALL_ASKING && tkx__either_may_be_retired(error) &&
@@ -456,7 +460,7 @@ void tkx__either_session(tkx_sampler *s, const tkx_error *error)
     }
 }
 
-void tkx__either_lost(void *arg)
+void tkx__either_lost(void *arg, bool is_breaker)
 {
     tkx_sampler *s = arg;
     sampler_call *next;
@@ -465,7 +469,7 @@ void tkx__either_lost(void *arg)
     for (sampler_call *c = s->loop.calls; c; c = next) {
         next = c->next;
         if (c->state != CALL_LOCAL && may_go_local(c))
-            go_local(c, "unreachable");
+            go_local(c, is_breaker ? "breaker-open" : "unreachable");
     }
     tkx__either_unref(s);
 }
@@ -504,10 +508,25 @@ static bool arm_deadline(sampler_call *c)
     return c->deadline != NULL;
 }
 
+/* NULL: nothing speaks against asking the service. */
+static const char *why_not_ask(const tkx_sampler *s)
+{
+    const tkx__site *site = s->service->site;
+
+    if (tkx__reach_is_lost(&site->reach, tkx__site_now(site)))
+        return "unreachable";
+    if (tkx_breaker_is_open(s->context, TKX_ENDPOINT_SESSION) ||
+        tkx_breaker_is_open(s->context, TKX_ENDPOINT_SAMPLE) ||
+        tkx_breaker_is_open(s->context, TKX_ENDPOINT_RETRIEVE))
+        return "breaker-open";
+    return NULL;
+}
+
 static void begin(void *arg)
 {
     sampler_call *c = arg;
     tkx_sampler *s = c->sampler;
+    const char *reason;
     tkx_error *error = NULL;
 
     if (tkx__future_is_cancelled(c->future) || tkx_future_is_done(c->future)) {
@@ -527,9 +546,8 @@ static void begin(void *arg)
     }
     if (s->mode == TKX_SAMPLER_LOCAL)
         go_local(c, "requested");
-    else if (may_go_local(c) && tkx__reach_is_lost(&s->service->site->reach,
-                                                   tkx__site_now(s->service->site)))
-        go_local(c, "unreachable");
+    else if (may_go_local(c) && (reason = why_not_ask(s)))
+        go_local(c, reason);
     else
         go_session(c);
 }

@@ -50,8 +50,9 @@ void tkx__either_call_ended(tkx_sampler *sampler);
 
 /* The session is there (error NULL) or could not be made (borrowed). */
 void tkx__either_session(tkx_sampler *sampler, const tkx_error *error);
-/* The service cannot be reached: what waits for it may be answered here. */
-void tkx__either_lost(void *sampler);
+/* The service cannot be reached, or is to be left alone: what waits for it may be answered
+   here. */
+void tkx__either_lost(void *sampler, bool is_breaker);
 
 /* ---- sampler_request.c ---- */
 

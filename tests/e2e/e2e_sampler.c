@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tkx/breaker.h>
 #include <tkx/sampler.h>
 
 #include "support/mock_process.h"
@@ -28,12 +29,15 @@ static void begin(void)
 {
     const char *const flags[] = {"--base-model", BASE "=" LLAMA, "--threads", "1", NULL};
     tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
+    tkx_breaker_options breaker = TKX_BREAKER_OPTIONS_INIT;
     tkx_local_options model = TKX_LOCAL_OPTIONS_INIT;
 
     memset(&server, 0, sizeof server);
     mock_process_start(&server, flags);
     options.base_url = server.url;
     options.api_key = "tml-test";
+    breaker.n_failures = 2;
+    options.breaker = &breaker;
     ck_assert_int_eq(tkx_context_new(&options, &context, NULL), TKX_OK);
     ck_assert_int_eq(tkx_service_new(context, NULL, &service, NULL), TKX_OK);
     model.compute = TKX_LOCAL_COMPUTE_F32;
@@ -305,6 +309,20 @@ START_TEST(without_a_service_the_local_model_answers)
 }
 END_TEST
 
+/* Errors of the server's own open the breaker; the request that met them is answered
+   here, and so are new ones, until the breaker has cooled down. */
+START_TEST(an_open_breaker_is_heeded)
+{
+    tkx_sampler_options o = options_of(TKX_SAMPLER_AUTO);
+
+    set_faults("{\"route\":\"POST /asample\",\"phase\":\"before\",\"fault\":\"status\","
+               "\"status\":503}");
+    is_local(&o, "breaker-open");
+    ck_assert_int_eq(tkx_breaker_is_open(context, TKX_ENDPOINT_SAMPLE), 1);
+    is_local(&o, "breaker-open");
+}
+END_TEST
+
 /* The request is on its way when the service dies. */
 START_TEST(an_open_request_is_taken_over)
 {
@@ -538,6 +556,7 @@ int main(void)
     tcase_add_test(tc, questions_about_the_prompt_have_the_same_answers);
     tcase_add_test(tc, prompts_are_scored_by_either_side);
     tcase_add_test(tc, without_a_service_the_local_model_answers);
+    tcase_add_test(tc, an_open_breaker_is_heeded);
     tcase_add_test(tc, an_open_request_is_taken_over);
     tcase_add_test(tc, a_retired_base_is_computed_here);
     tcase_add_test(tc, a_missing_checkpoint_is_an_error);
