@@ -64,10 +64,12 @@ typedef struct tkx_context_options {
     int64_t stuck_after_ms;  /* 0: 300,000; -1: nobody looks */
     tkx_stuck_fn *on_stuck;  /* NULL: only logged, as a warning */
     void *stuck_user_data;
-    const struct tkx_breaker_options *breaker; /* tkx/breaker.h; NULL: only watched */
-    const struct tkx_metrics_options *metrics; /* tkx/metrics.h; NULL: nothing counts */
-    const struct tkx_trace_options *trace;     /* tkx/trace.h; NULL: none */
-    const struct tkx_record_options *record;   /* tkx/record.h; NULL: neither */
+    const struct tkx_breaker_options *breaker;   /* tkx/breaker.h; NULL: only watched */
+    const struct tkx_metrics_options *metrics;   /* tkx/metrics.h; NULL: nothing counts */
+    const struct tkx_trace_options *trace;       /* tkx/trace.h; NULL: none */
+    const struct tkx_record_options *record;     /* tkx/record.h; NULL: neither */
+    const struct tkx_limiter_options *limiter;   /* tkx/limiter.h; NULL: its defaults */
+    const struct tkx_spending_options *spending; /* tkx/spending.h; NULL: not counted */
 } tkx_context_options;
 
 #define TKX_CONTEXT_OPTIONS_INIT                                                         \

@@ -7,6 +7,7 @@
  */
 #include "api/dispatch.h"
 
+#include "api/limiter.h"
 #include "base/mem.h"
 
 #define RECENT_MS 10000
@@ -19,6 +20,7 @@ struct tkx__dispatch {
     tkx__dispatch_fn *admitted;
     tkx__dispatch_wait *head, *tail;
     int64_t balance;          /* bytes */
+    tkx__limiter *limiter;    /* the site's; NULL: the fixed rules alone */
     int64_t backoff_until_ms; /* -1: never pushed back */
     unsigned n_inside, n_throttled;
     tkx__timer *timer; /* the end of the throttled time */
@@ -41,6 +43,7 @@ tkx__dispatch *tkx__dispatch_new(tkx__site *site, tkx__dispatch_fn *admitted)
     d->site = site;
     d->admitted = admitted;
     d->balance = site->config.sample_dispatch_bytes;
+    d->limiter = site->limiter;
     d->backoff_until_ms = -1;
     d->timer = site->io.ops->timer_new(site->io.ctx, on_timer, d);
     if (!d->timer) {
@@ -72,11 +75,24 @@ static int64_t cost(const tkx__dispatch_wait *w)
     return w->estimate * (w->is_throttled ? THROTTLED_FACTOR : 1);
 }
 
+/* What was learnt narrows both limits alike.  It rests while the protocol throttles,
+   whose ten slots are few enough. */
+static bool is_beyond_learnt(const tkx__dispatch *d)
+{
+    int64_t budget = d->site->config.sample_dispatch_bytes;
+    int limit = d->limiter ? tkx__limiter_limit(d->limiter) : TKX__DISPATCH_SLOTS;
+    double share = (double)limit / TKX__DISPATCH_SLOTS;
+
+    return share < 1 && (d->n_inside >= (unsigned)limit ||
+                         (double)(budget - d->balance) > (double)budget * share);
+}
+
 static bool admit(tkx__dispatch *d, tkx__dispatch_wait *w)
 {
     int64_t throttled = throttled_ms(d);
 
-    if (d->n_inside >= TKX__DISPATCH_SLOTS || d->balance < 0)
+    if (d->n_inside >= TKX__DISPATCH_SLOTS || d->balance < 0 ||
+        (!throttled && is_beyond_learnt(d)))
         return false;
     if (throttled && d->n_throttled >= TKX__DISPATCH_THROTTLED_SLOTS) {
         d->site->io.ops->timer_arm(d->site->io.ctx, d->timer, throttled);
@@ -86,6 +102,8 @@ static bool admit(tkx__dispatch *d, tkx__dispatch_wait *w)
     w->is_inside = true;
     d->balance -= cost(w);
     d->n_inside++;
+    if (d->limiter)
+        tkx__limiter_note_inside(d->limiter, 1);
     d->n_throttled += w->is_throttled;
     return true;
 }
@@ -139,6 +157,8 @@ void tkx__dispatch_leave(tkx__dispatch *d, tkx__dispatch_wait *w)
         w->is_inside = false;
         d->balance += cost(w);
         d->n_inside--;
+        if (d->limiter)
+            tkx__limiter_note_inside(d->limiter, -1);
         d->n_throttled -= w->is_throttled;
     } else {
         return;
@@ -152,6 +172,15 @@ void tkx__dispatch_push_back(tkx__dispatch *d, int64_t estimate)
 
     if (until > d->backoff_until_ms)
         d->backoff_until_ms = until;
+    if (d->limiter)
+        tkx__limiter_on_push_back(d->limiter, tkx__site_now(d->site),
+                                  d->backoff_until_ms + RECENT_MS, (int)d->n_inside);
+}
+
+void tkx__dispatch_accepted(tkx__dispatch *d)
+{
+    if (d->limiter)
+        tkx__limiter_on_accepted(d->limiter, tkx__site_now(d->site));
 }
 
 int64_t tkx__dispatch_delay_ms(tkx__dispatch *d)

@@ -38,6 +38,8 @@ void tkx__dispatch_leave(tkx__dispatch *dispatch, tkx__dispatch_wait *wait);
 
 /* The service pushed back on a prompt of that size: everybody waits 1 s, or 5 s. */
 void tkx__dispatch_push_back(tkx__dispatch *dispatch, int64_t estimate);
+/* It took a submit. */
+void tkx__dispatch_accepted(tkx__dispatch *dispatch);
 /* Milliseconds until submits may go out again; 0: now.  With a little jitter, so that
    they do not all go out in the same instant. */
 int64_t tkx__dispatch_delay_ms(tkx__dispatch *dispatch);

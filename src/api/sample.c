@@ -385,6 +385,7 @@ static void on_submitted(void *arg, tkx__outcome *outcome)
         settle(s, NULL, error);
     } else {
         tkx__span_promise(s->span, s->request_id);
+        tkx__dispatch_accepted(s->sampler->dispatch);
         tkx__dispatch_leave(s->sampler->dispatch, &s->gate);
         wait_for_result(s);
     }

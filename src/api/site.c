@@ -166,6 +166,7 @@ tkx_status tkx__site_new(const tkx__site_options *options, tkx__site **out,
     site->log = options->log;
     site->breakers = options->breakers;
     site->observer = options->observer;
+    site->limiter = options->limiter;
     site->request_timeout_ms =
         options->request_timeout_ms > 0 ? options->request_timeout_ms : 60000;
     site->poll_timeout_ms =

@@ -57,6 +57,7 @@ void tkx__dynamic_config_default(tkx__dynamic_config *config);
 struct tkx__auth;
 struct tkx__breakers;
 struct tkx__observer;
+struct tkx__limiter;
 struct tkx__op;
 struct tkx__profile;
 struct tkx__cancel;
@@ -77,6 +78,7 @@ typedef struct tkx__site_options {
     int64_t poll_timeout_ms;        /* 0: 45 s */
     struct tkx__breakers *breakers; /* outlive the site; NULL: none */
     struct tkx__observer *observer; /* outlives the site; NULL: nobody looks */
+    struct tkx__limiter *limiter;   /* outlives the site; NULL: none */
 } tkx__site_options;
 
 typedef struct tkx__site {
@@ -84,6 +86,7 @@ typedef struct tkx__site {
     const tkx__log *log;
     struct tkx__breakers *breakers; /* NULL: none */
     struct tkx__observer *observer; /* NULL: nobody looks; see span.h */
+    struct tkx__limiter *limiter;   /* NULL: none */
     char *api_url;                  /* base, prefix and a slash */
     char *sdk_version;
     char *user_agent;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * breaker.c - the breakers of a context, as its user sees them.
+ * breaker.c - the breakers of a context and what its limiter has learnt, as its user sees
+ * them.
  */
 #include "api/breaker.h"
 
 #include <string.h>
 
+#include "api/limiter.h"
 #include "base/error.h"
 #include "client/context.h"
 
@@ -46,4 +48,22 @@ int tkx_breaker_is_open(const tkx_context *context, tkx_endpoint endpoint)
 {
     return context && (unsigned)endpoint < TKX_N_ENDPOINTS &&
            look(context, endpoint).state == TKX_BREAKER_OPEN;
+}
+
+tkx_status tkx_limiter_look(const tkx_context *context, tkx_limiter_info *info,
+                            tkx_error **err)
+{
+    tkx__limiter *l = context ? tkx__context_limiter(context) : NULL;
+    tkx_limiter_info all = TKX_LIMITER_INFO_INIT;
+
+    if (!l || !info || info->struct_size < sizeof info->struct_size)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                         "tkx_limiter_look: start from TKX_LIMITER_INFO_INIT");
+    all.max_in_flight = tkx__limiter_limit(l);
+    all.n_in_flight = atomic_load_explicit(&l->n_in_flight, memory_order_relaxed);
+    all.n_push_backs = atomic_load_explicit(&l->n_push_backs, memory_order_relaxed);
+    all.n_cuts = atomic_load_explicit(&l->n_cuts, memory_order_relaxed);
+    all.struct_size = info->struct_size; /* a shorter struct gets what it knows */
+    memcpy(info, &all, all.struct_size < sizeof all ? all.struct_size : sizeof all);
+    return TKX_OK;
 }

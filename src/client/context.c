@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "client/context_impl.h"
 #include "client/deadline.h"
 
@@ -79,12 +80,26 @@ static tkx_status observe(tkx_context *context, tkx_error **err)
     return status;
 }
 
+static tkx_status count_spending(tkx_context *context, tkx_error **err)
+{
+    tkx_spending_options options = TKX_SPENDING_OPTIONS_INIT;
+    const tkx_spending_options *given = context->options.spending;
+    tkx_status status = tkx__options_overlay(&options, sizeof options, given,
+                                             "tkx_spending_options", err);
+
+    context->options.spending = NULL; /* copied */
+    return status == TKX_OK && given
+               ? tkx__spending_new(&options, &context->spending, err)
+               : status;
+}
+
 /* Also for a context whose making failed halfway. */
 static void destroy(tkx_context *context)
 {
     if (!context)
         return;
     tkx__context_free_tape(context);
+    tkx__spending_free(context->spending);
     tkx__loop_free(context->loop);
     pthread_cond_destroy(&context->shared.moved);
     pthread_mutex_destroy(&context->shared.lock);
@@ -140,6 +155,8 @@ tkx_status tkx_context_new(const tkx_context_options *options, tkx_context **out
     if (status == TKX_OK)
         status = observe(context, err);
     if (status == TKX_OK)
+        status = count_spending(context, err);
+    if (status == TKX_OK)
         status = tkx__loop_start(context->loop, err);
     return finish(context, status, out);
 }
@@ -160,6 +177,8 @@ tkx_status tkx__context_new_on(const tkx_context_options *options, const tkx__io
         status = make_timers(context, err);
     if (status == TKX_OK)
         status = observe(context, err);
+    if (status == TKX_OK)
+        status = count_spending(context, err);
     return finish(context, status, out);
 }
 
@@ -203,6 +222,16 @@ const tkx_context_options *tkx__context_options(const tkx_context *context)
 tkx__breakers *tkx__context_breakers(const tkx_context *context)
 {
     return (tkx__breakers *)(uintptr_t)&context->breakers;
+}
+
+tkx__limiter *tkx__context_limiter(const tkx_context *context)
+{
+    return (tkx__limiter *)(uintptr_t)&context->limiter;
+}
+
+tkx__spending *tkx__context_spending(const tkx_context *context)
+{
+    return context->spending;
 }
 
 tkx__observation *tkx__context_observation(const tkx_context *context)

@@ -27,6 +27,9 @@ const tkx_context_options *tkx__context_options(const tkx_context *context);
 struct tkx__breakers *tkx__context_breakers(const tkx_context *context);
 /* Is it "Name: value", in one line? */
 bool tkx__context_is_header(const char *line);
+struct tkx__limiter *tkx__context_limiter(const tkx_context *context);
+/* NULL: not counted. */
+struct tkx__spending *tkx__context_spending(const tkx_context *context);
 /* NULL: nobody looks. */
 struct tkx__observer *tkx__context_observer(const tkx_context *context);
 struct tkx__observation *tkx__context_observation(const tkx_context *context);

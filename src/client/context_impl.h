@@ -11,8 +11,10 @@
 #include <tkx/record.h>
 
 #include "api/breaker.h"
+#include "api/limiter.h"
 #include "client/context_links.h"
 #include "client/observe.h"
+#include "client/spending.h"
 #include "net/loop.h"
 #include "net/tape.h"
 
@@ -35,6 +37,8 @@ struct tkx_context {
     tkx__io io;
     tkx__loop *loop; /* NULL: on a given io */
     tkx__breakers breakers;
+    tkx__limiter limiter;
+    tkx__spending *spending;       /* NULL: not counted */
     tkx__observation *observation; /* NULL: nobody looks */
     tkx__tape *tape;               /* NULL: nothing is recorded or replayed */
     bool is_replay;

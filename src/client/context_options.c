@@ -162,7 +162,10 @@ tkx_status tkx__context_set_options(tkx_context *context, const tkx_context_opti
     status = check(o, err);
     if (status == TKX_OK)
         status = tkx__breakers_init(&context->breakers, o->breaker, err);
+    if (status == TKX_OK)
+        status = tkx__limiter_init(&context->limiter, o->limiter, err);
     o->breaker = NULL; /* copied */
+    o->limiter = NULL;
     if (status == TKX_OK)
         status = copy_strings(context, err);
     if (status != TKX_OK)

@@ -7,8 +7,10 @@
 #include <stdio.h>
 
 #include <tkx/breaker.h>
+#include <tkx/limiter.h>
 
 #include "client/observe.h"
+#include "client/spending.h"
 
 #include "base/mem.h"
 
@@ -231,6 +233,22 @@ static void write_breakers(tkx__buf *out, const tkx_context *context)
                         tkx_endpoint_name((tkx_endpoint)i), info[i].n_refused);
 }
 
+static void write_limiter(tkx__buf *out, const tkx_context *context)
+{
+    tkx_limiter_info info = TKX_LIMITER_INFO_INIT;
+
+    tkx_limiter_look(context, &info, NULL);
+    head(out, "tkx_limiter_max_in_flight", "gauge",
+         "Sample submits at once, as learnt from push-backs.");
+    tkx__buf_printf(out, "tkx_limiter_max_in_flight %d\n", info.max_in_flight);
+    head(out, "tkx_limiter_in_flight", "gauge", "Sample submits under way.");
+    tkx__buf_printf(out, "tkx_limiter_in_flight %d\n", info.n_in_flight);
+    head(out, "tkx_limiter_push_backs_total", "counter", "Push-backs (429, 402).");
+    tkx__buf_printf(out, "tkx_limiter_push_backs_total %" PRIu64 "\n", info.n_push_backs);
+    head(out, "tkx_limiter_cuts_total", "counter", "How often the number was halved.");
+    tkx__buf_printf(out, "tkx_limiter_cuts_total %" PRIu64 "\n", info.n_cuts);
+}
+
 void tkx__metrics_write_text(tkx_context *context, tkx__metrics *metrics, tkx__buf *out)
 {
     size_t n = metrics ? atomic_load_explicit(&metrics->n_rows, memory_order_acquire) : 0;
@@ -247,5 +265,8 @@ void tkx__metrics_write_text(tkx_context *context, tkx__metrics *metrics, tkx__b
     write_durations(out, rows, n);
     write_requests(out, rows, n);
     write_breakers(out, context);
+    write_limiter(out, context);
+    if (tkx__context_spending(context))
+        tkx__spending_write_text(tkx__context_spending(context), out);
     tkx__free(rows);
 }

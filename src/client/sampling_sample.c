@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "client/record.h"
 #include "client/sampling.h"
+#include "client/spending.h"
 
 /* --- results -------------------------------------------------------------------------
  */
@@ -67,12 +68,31 @@ static void fail(tkx_future *future, tkx__sampler *sampler, tkx_error *error)
 /* The sample is gone: let go of what it held. */
 static void release(tkx_future *future, tkx__sampler *sampler)
 {
+    tkx_sampling *sampling = tkx__sampler_owner(sampler);
+
+    tkx__spending_drop(sampling->service->context, future);
     tkx_future_unref(future);
-    tkx_sampling_free(tkx__sampler_owner(sampler));
+    tkx_sampling_free(sampling);
+}
+
+/* What it used of the budget: the prompt as reserved, and what was generated. */
+static void count_use(const tkx_future *future, const tkx__sample_end *end)
+{
+    const tkx_sampling *sampling = tkx__sampler_owner(end->sampler);
+    tkx_context *context = sampling->service->context;
+    tkx__charge used = {.n_tokens = {-1, 0, -1, -1}};
+
+    if (!tkx__context_spending(context))
+        return;
+    for (size_t i = 0; i < end->response->n_sequences; i++)
+        used.n_tokens[TKX_TOKENS_SAMPLE] += (int64_t)end->response->sequences[i].n_tokens;
+    tkx__spending_use(context, future, &used);
 }
 
 static void on_sampled(void *arg, const tkx__sample_end *end)
 {
+    if (!end->error)
+        count_use(arg, end);
     if (end->error)
         fail(arg, end->sampler, end->error);
     else
@@ -85,6 +105,8 @@ static void on_scored(void *arg, const tkx__sample_end *end)
     tkx_logprobs *logprobs =
         end->error ? NULL : tkx__logprobs_of(end->response, end->n_prompt);
 
+    if (logprobs)
+        count_use(arg, end);
     if (logprobs)
         tkx__future_succeed(arg, logprobs);
     else
@@ -157,6 +179,37 @@ static const tkx__sample_kind logprobs_kind = {
     .on_end = on_scored,
 };
 
+/* What it may use at most; without max_tokens nobody knows more than the prompt. */
+static tkx_status reserve(const tkx_sampling *s, const tkx_future *future,
+                          const tkx_sample_request *request, tkx_error **err)
+{
+    tkx__charge charge = {{0}};
+    size_t n_prompt = 0;
+
+    if (!tkx__context_spending(s->service->context) ||
+        tkx_model_input_length(&request->prompt, &n_prompt, NULL) != TKX_OK)
+        return TKX_OK;
+    charge.n_tokens[TKX_TOKENS_PREFILL] = (int64_t)n_prompt;
+    if (request->params.has_max_tokens && request->params.max_tokens > 0 &&
+        __builtin_mul_overflow(request->params.max_tokens, request->num_samples,
+                               &charge.n_tokens[TKX_TOKENS_SAMPLE]))
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "max_tokens is out of range");
+    return tkx__spending_reserve(s->service->context, future, s->base_model, &charge,
+                                 err);
+}
+
+/* It never began: only the future knows of it. */
+static tkx_status give_up(tkx_future *future, tkx__sample *sample, tkx_status st)
+{
+    tkx_error *error = NULL;
+
+    tkx__sample_drop(sample);
+    tkx__fail(&error, TKX_ERR_CANCELLED, "the call failed");
+    tkx__future_fail(future, &error); /* takes it off the context's list */
+    tkx_future_unref(future);
+    return st;
+}
+
 static tkx_status submit(tkx_sampling *s, const tkx_sample_request *request,
                          const tkx__sample_kind *kind, const tkx__result_type *type,
                          int64_t timeout_ms, tkx_future **out, tkx_error **err)
@@ -164,7 +217,6 @@ static tkx_status submit(tkx_sampling *s, const tkx_sample_request *request,
     tkx_context *context = s->service->context;
     const tkx__io *io = s->service->io;
     tkx__sample *sample;
-    tkx_error *error = NULL;
 
     tkx_status st = tkx__sample_new(s->sampler, request, kind, &sample, err);
     if (st != TKX_OK)
@@ -174,6 +226,9 @@ static tkx_status submit(tkx_sampling *s, const tkx_sample_request *request,
         tkx__sample_drop(sample);
         return tkx__context_is_closed(context) ? TKX_ERR_CLOSED : TKX_ERR_NO_MEMORY;
     }
+    st = reserve(s, future, request, err);
+    if (st != TKX_OK)
+        return give_up(future, sample, st);
     if (timeout_ms <= 0)
         timeout_ms = tkx__context_options(context)->call_timeout_ms;
     tkx__future_set_cancel_mode(future, TKX__CANCEL_REMOVE);
@@ -184,10 +239,7 @@ static tkx_status submit(tkx_sampling *s, const tkx_sample_request *request,
                           future))
         return TKX_OK;
     *out = NULL;
-    tkx__sample_drop(sample);
-    tkx__fail(&error, TKX_ERR_CANCELLED, "the call failed");
-    tkx__future_fail(future, &error); /* takes it off the context's list */
-    tkx_future_unref(future);
+    give_up(future, sample, TKX_OK);
     release(future, s->sampler);
     return tkx__context_is_closed(context)
                ? tkx__fail(err, TKX_ERR_CLOSED, "the context is closed")

@@ -328,6 +328,7 @@ static tkx_status make_site(tkx_service *s, tkx_error **err)
         .poll_timeout_ms = s->options.poll_timeout_ms,
         .breakers = tkx__context_breakers(s->context),
         .observer = tkx__context_observer(s->context),
+        .limiter = tkx__context_limiter(s->context),
     };
     const tkx__auth_options auth = {
         .api_key = context->api_key,

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "client/spending.h"
 
 /* --- progress ------------------------------------------------------------------------
  */
@@ -84,6 +85,7 @@ static void free_task(tkx__task *task)
 {
     tkx_service *service = task->service;
 
+    tkx__spending_drop(service->context, task->future);
     tkx__future_forget_owner(task->future);
     tkx_future_unref(task->future);
     if (task->kind->clear)
@@ -145,6 +147,7 @@ void tkx__task_drop(tkx__task *task, tkx_future **future)
 
 void tkx__task_succeed(tkx__task *task, void *result)
 {
+    tkx__spending_use(task->service->context, task->future, NULL);
     tkx__future_succeed(task->future, result);
     free_task(task);
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "client/record.h"
+#include "client/spending.h"
 #include "types/model.h"
 
 /* --- life ----------------------------------------------------------------------------
@@ -81,6 +82,30 @@ const char *tkx_training_model_id(const tkx_training *training)
 const tkx_model_info *tkx_training_info(const tkx_training *training)
 {
     return training->info;
+}
+
+/* --- the budget ----------------------------------------------------------------------
+ */
+
+tkx_status tkx__training_reserve(const tkx_training *t, const tkx_future *future,
+                                 const tkx_datum *data, size_t n_data, bool is_forward,
+                                 bool is_backward, tkx_error **err)
+{
+    tkx_context *context = t->service->context;
+    tkx__charge charge = {{0}};
+    int64_t n = 0;
+
+    if (!tkx__context_spending(context))
+        return TKX_OK;
+    for (size_t i = 0; i < n_data; i++) {
+        size_t length = 0;
+        if (tkx_model_input_length(&data[i].model_input, &length, NULL) == TKX_OK)
+            n += (int64_t)length;
+    }
+    charge.n_tokens[TKX_TOKENS_FORWARD] = is_forward ? n : 0;
+    charge.n_tokens[TKX_TOKENS_TRAIN] = is_backward ? n : 0;
+    return tkx__spending_reserve(
+        context, future, t->info ? t->info->model_data.model_name : NULL, &charge, err);
 }
 
 /* --- launching -----------------------------------------------------------------------

@@ -25,6 +25,11 @@ tkx_training *tkx__training_new(tkx_service *service, const char *model_id,
 tkx__recorder *tkx__training_recorder(const tkx_training *training);
 tkx_training *tkx__training_ref(tkx_training *training);
 
+/* Take what the datums cost of the budget, for each kind of pass; see spending.h. */
+tkx_status tkx__training_reserve(const tkx_training *training, const tkx_future *future,
+                                 const tkx_datum *data, size_t n_data, bool is_forward,
+                                 bool is_backward, tkx_error **err);
+
 extern const tkx__result_type tkx__result_training;
 
 /* An unnamed save_weights_for_sampler, as a journal calls it: it lives and dies with its

@@ -405,6 +405,8 @@ tkx_status tkx_training_forward_backward_custom(tkx_training *training,
     c->fn = fn;
     c->user_data = user_data;
     st = prepare(c, err);
+    if (st == TKX_OK)
+        st = tkx__training_reserve(training, task->future, data, n_data, true, true, err);
     if (st != TKX_OK) {
         tkx__task_drop(task, out);
         return st;

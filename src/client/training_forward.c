@@ -166,6 +166,12 @@ static tkx_status run(tkx_training *t, const tkx_forward_backward_request *reque
     f->n_chunks = n;
     for (size_t i = 0; i < n; i++)
         f->n_bytes += chunks[i].bytes;
+    st = tkx__training_reserve(t, task->future, request->data, request->n_data,
+                               request->is_forward_only, !request->is_forward_only, err);
+    if (st != TKX_OK) {
+        tkx__task_drop(task, out);
+        return st;
+    }
     return tkx__training_launch(t, n, &f->first, task, out, err);
 }
 
