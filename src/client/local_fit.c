@@ -54,7 +54,7 @@ static uint64_t needed_bytes(const tkx__weights *w, uint64_t weight_bytes,
 {
     tkx__graph_options options = {.compute = compute};
     uint64_t kv = (uint64_t)tkx__kv_bytes_per_block(&w->config, is_f16);
-    uint64_t scratch = tkx__graph_scratch_bytes(&w->config, &options);
+    uint64_t scratch = tkx__backend_cpu.scratch_bytes(&w->config, &options);
     uint64_t sum = weight_bytes;
 
     if (kv == 0 || __builtin_mul_overflow(kv, (uint64_t)kv_blocks, &kv) ||

@@ -16,6 +16,7 @@
 #define ALIGNMENT ((size_t)64)
 
 struct tkx__kv {
+    tkx__kv_memory elsewhere; /* functions NULL: in memory, below */
     tkx__kv_shape shape;
     size_t n_layers;
     size_t layer_bytes;
@@ -42,7 +43,7 @@ size_t tkx__kv_bytes_per_block(const tkx__model_config *config, bool is_f16)
     return tkx__mul(tkx__kv_block_size(&shape), config->n_layers, &bytes) ? bytes : 0;
 }
 
-static bool allocate(tkx__kv *kv)
+static bool allocate_blocks(tkx__kv *kv)
 {
     size_t bytes;
 
@@ -50,11 +51,18 @@ static bool allocate(tkx__kv *kv)
         !tkx__add(bytes, ALIGNMENT, &bytes))
         return false;
     kv->memory = tkx__malloc(bytes);
-    kv->n_refs = tkx__calloc(kv->n_blocks, sizeof *kv->n_refs);
-    kv->available = tkx__calloc(kv->n_blocks, sizeof *kv->available);
-    if (!kv->memory || !kv->n_refs || !kv->available)
+    if (!kv->memory)
         return false;
     kv->blocks = kv->memory + (ALIGNMENT - (uintptr_t)kv->memory % ALIGNMENT) % ALIGNMENT;
+    return true;
+}
+
+static bool allocate_counts(tkx__kv *kv)
+{
+    kv->n_refs = tkx__calloc(kv->n_blocks, sizeof *kv->n_refs);
+    kv->available = tkx__calloc(kv->n_blocks, sizeof *kv->available);
+    if (!kv->n_refs || !kv->available)
+        return false;
     for (size_t i = 0; i < kv->n_blocks;
          i++) /* low ids first: memory is touched in order */
         kv->available[i] = (uint32_t)(kv->n_blocks - 1 - i);
@@ -78,11 +86,32 @@ tkx_status tkx__kv_new(const tkx__model_config *config, bool is_f16, size_t n_bl
     kv->layer_bytes = tkx__kv_block_size(&kv->shape);
     kv->block_bytes = tkx__kv_bytes_per_block(config, is_f16);
     kv->n_blocks = n_blocks;
-    if (kv->block_bytes == 0 || !allocate(kv)) {
+    if (kv->block_bytes == 0 || !allocate_blocks(kv) || !allocate_counts(kv)) {
         tkx__kv_free(kv);
         return tkx__fail(err, TKX_ERR_NO_MEMORY,
                          "no memory for a KV cache of %zu blocks of %zu bytes", n_blocks,
                          tkx__kv_bytes_per_block(config, is_f16));
+    }
+    *out = kv;
+    return TKX_OK;
+}
+
+tkx_status tkx__kv_new_on(const tkx__kv_memory *memory, size_t n_blocks, tkx__kv **out,
+                          tkx_error **err)
+{
+    tkx__kv *kv;
+
+    if (n_blocks == 0 || n_blocks >= TKX__KV_NONE)
+        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "a KV cache of %zu blocks",
+                         n_blocks);
+    kv = tkx__calloc(1, sizeof *kv);
+    if (!kv)
+        return tkx__fail_memory(err);
+    kv->elsewhere = *memory;
+    kv->n_blocks = n_blocks;
+    if (!allocate_counts(kv)) {
+        tkx__kv_free(kv);
+        return tkx__fail_memory(err);
     }
     *out = kv;
     return TKX_OK;
@@ -118,7 +147,9 @@ uint32_t tkx__kv_alloc(tkx__kv *kv)
 {
     uint32_t id = take(kv);
 
-    if (id != TKX__KV_NONE)
+    if (id != TKX__KV_NONE && kv->elsewhere.clear)
+        kv->elsewhere.clear(kv->elsewhere.ctx, id);
+    else if (id != TKX__KV_NONE)
         memset(block_at(kv, id), 0, kv->block_bytes);
     return id;
 }
@@ -143,7 +174,9 @@ uint32_t tkx__kv_copy(tkx__kv *kv, uint32_t id)
 {
     uint32_t copy = take(kv);
 
-    if (copy != TKX__KV_NONE)
+    if (copy != TKX__KV_NONE && kv->elsewhere.copy)
+        kv->elsewhere.copy(kv->elsewhere.ctx, copy, id);
+    else if (copy != TKX__KV_NONE)
         memcpy(block_at(kv, copy), block_at(kv, id), kv->block_bytes);
     return copy;
 }

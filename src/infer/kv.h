@@ -35,6 +35,20 @@ tkx_status tkx__kv_new(const tkx__model_config *config, bool is_f16, size_t n_bl
                        tkx__kv **out, tkx_error **err);
 void tkx__kv_free(tkx__kv *kv);
 
+/*
+ * Blocks whose memory lies elsewhere, as on a device; numbers and counts stay here.
+ * Thread: the compute thread.
+ */
+typedef struct tkx__kv_memory {
+    void (*clear)(void *ctx, uint32_t id);
+    void (*copy)(void *ctx, uint32_t to, uint32_t from);
+    void *ctx; /* its owner frees it after the pool */
+} tkx__kv_memory;
+
+/* A pool over such memory; it has no tkx__kv_layer(). */
+tkx_status tkx__kv_new_on(const tkx__kv_memory *memory, size_t n_blocks, tkx__kv **out,
+                          tkx_error **err);
+
 /* A zeroed block with one reference; TKX__KV_NONE when all are taken.  Never allocates.
  */
 uint32_t tkx__kv_alloc(tkx__kv *kv);

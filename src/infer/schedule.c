@@ -94,21 +94,24 @@ static tkx_status make_lists(tkx__schedule *s, tkx_error **err)
 
 static tkx_status make(tkx__schedule *s, const tkx__schedule_options *o, tkx_error **err)
 {
-    tkx__graph_options graph = {.compute = o->compute,
-                                .max_tokens = s->step_tokens,
-                                .max_parts = s->max_sequences + MAX_PREFILLS};
+    tkx__backend_setup setup = {.weights = s->weights,
+                                .graph = {.compute = o->compute,
+                                          .max_tokens = s->step_tokens,
+                                          .max_parts = s->max_sequences + MAX_PREFILLS},
+                                .kv_blocks = o->kv_blocks};
     tkx_status st = tkx__kernels_select(o->kernels, &s->kernels, err);
 
     if (st == TKX_OK)
         st = tkx__threads_new(o->n_threads, &s->pool, err);
+    s->backend = o->backend;
+    if (st == TKX_OK && !s->backend)
+        st = tkx__backend_find(NULL, &s->backend, err);
+    setup.kernels = s->kernels;
+    setup.pool = s->pool;
     if (st == TKX_OK)
-        st = tkx__kv_new(&s->weights->config, o->compute == TKX__COMPUTE_FAST,
-                         o->kv_blocks, &s->kv, err);
+        st = s->backend->open(&setup, &s->state, &s->kv, err);
     if (st == TKX_OK)
         st = tkx__prefix_new(s->kv, &s->prefix, err);
-    if (st == TKX_OK)
-        st = tkx__graph_new(s->weights, s->kernels, s->pool, s->kv, &graph, &s->graph,
-                            err);
     if (st == TKX_OK)
         st = make_samplers(s, err);
     if (st == TKX_OK)
@@ -171,9 +174,9 @@ void tkx__schedule_free(tkx__schedule *s)
     for (size_t i = 0; s->samplers && i < tkx__threads_count(s->pool); i++)
         tkx__token_sampler_free(s->samplers[i]);
     tkx__free(s->samplers);
-    tkx__graph_free(s->graph);
     tkx__prefix_free(s->prefix);
-    tkx__kv_free(s->kv);
+    if (s->backend)
+        s->backend->close(s->state);
     tkx__threads_free(s->pool);
     pthread_cond_destroy(&s->shared.changed);
     pthread_mutex_destroy(&s->shared.lock);

@@ -17,7 +17,7 @@
 
 #include <tkx/error.h>
 
-#include "infer/graph.h"
+#include "infer/backend.h"
 #include "infer/sample.h"
 
 typedef struct tkx__schedule tkx__schedule;
@@ -25,12 +25,13 @@ typedef struct tkx__job tkx__job;
 
 typedef struct tkx__schedule_options {
     tkx__compute compute;
-    size_t n_threads;     /* 0: as many as the process may run on */
-    size_t kv_blocks;     /* of the cache */
-    size_t max_jobs;      /* open at once, waiting ones included; 0: 1024 */
-    size_t max_sequences; /* that decode at once; 0: 64 */
-    size_t step_tokens;   /* of one step; 0: 512 */
-    const char *kernels;  /* NULL: the best */
+    size_t n_threads;            /* 0: as many as the process may run on */
+    size_t kv_blocks;            /* of the cache */
+    size_t max_jobs;             /* open at once, waiting ones included; 0: 1024 */
+    size_t max_sequences;        /* that decode at once; 0: 64 */
+    size_t step_tokens;          /* of one step; 0: 512 */
+    const char *kernels;         /* NULL: the best */
+    const tkx__backend *backend; /* NULL: the best */
 } tkx__schedule_options;
 
 /* ---- results ---- */

@@ -66,8 +66,9 @@ struct tkx__schedule {
     const tkx__weights *weights;
     const tkx__kernels *kernels;
     tkx__threads *pool;
-    tkx__kv *kv;
-    tkx__graph *graph;
+    const tkx__backend *backend;
+    tkx__backend_state *state;
+    tkx__kv *kv; /* of the state */
     tkx__prefix *prefix;
     tkx__token_sampler **samplers; /* [n_threads] */
     size_t max_positions;

@@ -127,7 +127,7 @@ static bool let_in(tkx__schedule *s, tkx__job *job)
                  tkx__kv_blocks_for(job->spec.n_prompt) + tkx__job_sample_blocks(job)))
         return false;
     if (job->spec.adapter &&
-        tkx__graph_admit(s->graph, job->spec.adapter, &error) != TKX_OK) {
+        s->backend->admit(s->state, job->spec.adapter, &error) != TKX_OK) {
         tkx__schedule_end(s, job, error);
         return true;
     }
@@ -490,7 +490,7 @@ bool tkx__schedule_step(tkx__schedule *s)
     add_prefills(s, add_decodes(s));
     if (s->run.n_parts == 0)
         return false;
-    if (tkx__graph_step(s->graph, s->run.parts, s->run.n_parts, take_rows, s, &error) !=
+    if (s->backend->step(s->state, s->run.parts, s->run.n_parts, take_rows, s, &error) !=
         TKX_OK) {
         fail_parts(s, error);
         tkx_error_free(error);
