@@ -45,7 +45,7 @@ TKX_API void tkx_rest_free(tkx_rest *rest);
 /* Which part of a list.  Start from TKX_PAGE_INIT. */
 typedef struct tkx_page {
     size_t struct_size;
-    int64_t limit;            /* -1: the service's own (20; checkpoints: 100) */
+    int64_t limit;            /* -1: 20; checkpoints: 100 */
     int64_t offset;           /* -1: from the first one */
     const char *access_scope; /* "owned", "accessible"; NULL: owned */
     const char *project_id;   /* training runs only; NULL: any */

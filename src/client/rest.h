@@ -24,6 +24,8 @@ typedef struct tkx__rest_route {
     const char *sdk_method;
     const tkx__result_type *result;
     void *(*decode)(const tkx__payload *payload, void *arg, tkx_error **err);
+    int64_t page_size; /* of a list: asked for unless the caller says otherwise */
+    bool has_scope;    /* takes access_scope: "owned" unless the caller says otherwise */
     bool final_409;
     bool has_one_key; /* resends of all layers share an idempotency key */
 } tkx__rest_route;

@@ -94,16 +94,19 @@ static tkx_status from_redirect(tkx__archive_wait *w, const tkx__reply *reply,
 {
     const char *location = tkx__reply_header(reply, "location");
     const char *until = tkx__reply_header(reply, "expires");
+    tkx__error_facts facts = TKX__ERROR_FACTS_INIT;
     int64_t ms = until ? tkx__http_date_ms(until) : -1;
     char time[TKX__TIME_TEXT_SIZE];
     tkx__json_writer json;
     tkx__buf text;
     tkx_status st;
 
-    if (!location)
-        return tkx__fail(err, TKX_ERR_PROTOCOL,
-                         "%s: a redirect (HTTP %d) without a place", route.what,
-                         reply->http_status);
+    if (!location) {
+        facts.http_status = reply->http_status;
+        return tkx__fail_facts(err, TKX_ERR_PROTOCOL, &facts,
+                               "%s: a redirect (HTTP %d) without a place", route.what,
+                               reply->http_status);
+    }
     if (ms < 0)
         ms = w->site->io.ops->wall_ms(w->site->io.ctx) + LINK_LIFE_MS;
     tkx__time_print(ms * 1000, time);

@@ -26,6 +26,8 @@ const tkx__rest_route tkx__rest_list_runs = {
     .sdk_method = "RestClient.list_training_runs",
     .result = &type_training_run_list,
     .decode = decode_training_run_list,
+    .page_size = 20,
+    .has_scope = true,
 };
 static const tkx__rest_route get_run = {
     .what = "get_training_run",
@@ -34,6 +36,7 @@ static const tkx__rest_route get_run = {
     .sdk_method = "RestClient.get_training_run",
     .result = &type_training_run,
     .decode = decode_training_run,
+    .has_scope = true,
 };
 static const tkx__rest_route list_of_run = {
     .what = "list_checkpoints",
@@ -50,6 +53,7 @@ const tkx__rest_route tkx__rest_list_checkpoints = {
     .sdk_method = "RestClient.list_user_checkpoints",
     .result = &type_checkpoint_list,
     .decode = decode_checkpoint_list,
+    .page_size = 100,
 };
 static const tkx__rest_route get_info = {
     .what = "weights_info",

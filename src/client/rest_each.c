@@ -5,14 +5,13 @@
  * The next page begins behind what has been seen; a short page, or the cursor's total,
  * ends it.  Searches go on from the cursor that the last page gave.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/options.h"
 #include "client/rest_loop.h"
+#include "client/rest_page.h"
 #include "types/session.h"
 
 #define RUNS_A_PAGE 100
@@ -37,27 +36,15 @@ typedef struct each {
     tkx_session_search search;
 } each;
 
-static const char *number(int64_t value, char text[24])
-{
-    snprintf(text, 24, "%" PRId64, value);
-    return text;
-}
-
 static tkx_status write_page(tkx__rest_loop *l, tkx__buf *path, tkx__buf *body,
                              tkx_error **err)
 {
-    const tkx_page *page = &((each *)l)->page;
-    char limit[24], offset[24];
-    const tkx_pair query[] = {
-        {"limit", number(page->limit, limit)},
-        {"offset", number(page->offset, offset)},
-        {"access_scope", page->access_scope},
-        {"project_id", page->project_id},
-    };
+    char numbers[2][24];
+    tkx_pair query[4];
 
     (void)body;
-    return tkx__rest_route_print(l->kind->route, NULL, query,
-                                 sizeof query / sizeof *query, path, err);
+    tkx__rest_page_query(l->kind->route, &((each *)l)->page, numbers, query);
+    return tkx__rest_route_print(l->kind->route, NULL, query, 4, path, err);
 }
 
 /* Behind n entries: go on, or not. */

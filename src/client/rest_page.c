@@ -8,39 +8,42 @@
 
 #include "base/options.h"
 
-/* The number as text, or NULL for "not said". */
-static const char *number(int64_t value, char text[24])
+#define OWNED "owned"
+
+void tkx__rest_page_query(const tkx__rest_route *route, const tkx_page *page,
+                          char numbers[2][24], tkx_pair query[4])
 {
-    if (value < 0)
-        return NULL;
-    snprintf(text, 24, "%" PRId64, value);
-    return text;
+    const char *scope = page->access_scope ? page->access_scope : OWNED;
+
+    snprintf(numbers[0], 24, "%" PRId64,
+             page->limit < 0 ? route->page_size : page->limit);
+    snprintf(numbers[1], 24, "%" PRId64, page->offset < 0 ? 0 : page->offset);
+    query[0] = (tkx_pair){"limit", numbers[0]};
+    query[1] = (tkx_pair){"offset", numbers[1]};
+    query[2] = (tkx_pair){"access_scope", route->has_scope ? scope : NULL};
+    query[3] = (tkx_pair){"project_id", page->project_id};
 }
 
 tkx_status tkx__rest_list(tkx_rest *rest, const tkx__rest_route *route,
                           const tkx_page *page, tkx_future **out, tkx_error **err)
 {
     tkx_page ours = TKX_PAGE_INIT;
-    char limit[24], offset[24];
+    char numbers[2][24];
+    tkx_pair query[4];
     tkx_status st = tkx__options_overlay(&ours, sizeof ours, page, "tkx_page", err);
 
     if (st != TKX_OK)
         return st;
-    const tkx_pair query[] = {
-        {"limit", number(ours.limit, limit)},
-        {"offset", number(ours.offset, offset)},
-        {"access_scope", ours.access_scope},
-        {"project_id", ours.project_id},
-    };
-    const tkx__rest_request request = {
-        .route = route, .query = query, .n_query = sizeof query / sizeof *query};
+    tkx__rest_page_query(route, &ours, numbers, query);
+    const tkx__rest_request request = {.route = route, .query = query, .n_query = 4};
     return tkx__rest_send(rest, &request, out, err);
 }
 
 tkx_status tkx__rest_get(tkx_rest *rest, const tkx__rest_route *route, const char *id,
                          const char *access_scope, tkx_future **out, tkx_error **err)
 {
-    const tkx_pair query[] = {{"access_scope", access_scope}};
+    const char *scope = access_scope ? access_scope : OWNED;
+    const tkx_pair query[] = {{"access_scope", route->has_scope ? scope : NULL}};
     const tkx__rest_request request = {
         .route = route,
         .args = {tkx__rest_view(id, id ? strlen(id) : 0)},

@@ -24,6 +24,8 @@ const tkx__rest_route tkx__rest_list_sessions = {
     .sdk_method = "RestClient.list_sessions",
     .result = &type_session_list,
     .decode = decode_session_list,
+    .page_size = 20,
+    .has_scope = true,
 };
 static const tkx__rest_route get_one = {
     .what = "get_session",
@@ -32,6 +34,7 @@ static const tkx__rest_route get_one = {
     .sdk_method = "RestClient.get_session",
     .result = &type_session_info,
     .decode = decode_session_info,
+    .has_scope = true,
 };
 const tkx__rest_route tkx__rest_find_sessions = {
     .what = "search_sessions",

@@ -41,9 +41,11 @@ static bool is_domain(const char *domain, tkx_status status)
             status == TKX_ERR_BILLING || status == TKX_ERR_PERMISSION);
 }
 
-/* The category as the server wrote it: the SDK compares exactly, we without case. */
+/* What is expected, or the server's word where only its case makes the SDK not know it.
+ */
 static const char *category_said(fixture *f, const char *expected)
 {
+    static const char *const known[] = {"user", "server"};
     const jdom *reply = jdom_at(jdom_get(f->root, "replies"), 0);
     const char *file = fixture_text(f, reply, "body_file");
     const char *said = NULL;
@@ -52,7 +54,10 @@ static const char *category_said(fixture *f, const char *expected)
 
     if (body)
         said = fixture_text(f, jdom_parse(f->arena, body, size), "category");
-    return said ? said : expected;
+    for (size_t i = 0; said && i < sizeof known / sizeof *known; i++)
+        if (strcasecmp(said, known[i]) == 0 && strcmp(said, known[i]) != 0)
+            return known[i];
+    return expected;
 }
 
 static bool is_category(const char *category, tkx_error_category ours)
@@ -95,12 +100,10 @@ static fixture_verdict judge_error(fixture *f, const tkx_error *error)
 
     if (!domain)
         return fixture_differs(f, "expect.error has no domain");
-    if (fixture_rule_status(f, domain, http, status))
-        return FIXTURE_PASSED;
-    if (!is_domain(domain, status))
+    if (!fixture_rule_status(f, domain, http, status) && !is_domain(domain, status))
         return fixture_differs(f, "%s instead of an error of kind %s: %s",
                                tkx_status_name(status), domain, tkx_error_message(error));
-    if (strcmp(domain, "http") == 0 && tkx_error_http_status(error) != http)
+    if (http && tkx_error_http_status(error) != http)
         return fixture_differs(f, "status %d, not %lld", tkx_error_http_status(error),
                                (long long)http);
     if (category &&

@@ -37,19 +37,6 @@ static bool may_be_left_out(fixture *f, const char *key, const jdom *value)
     return false;
 }
 
-/* Pairs of a query that we leave to the service when the caller named none. */
-static const char *const left_out_pairs[] = {"limit=20", "limit=100", "offset=0",
-                                             "access_scope=owned"};
-
-bool fixture_query_may_be_left_out(const char *pair, size_t size)
-{
-    for (size_t i = 0; i < sizeof left_out_pairs / sizeof *left_out_pairs; i++)
-        if (strlen(left_out_pairs[i]) == size &&
-            strncmp(left_out_pairs[i], pair, size) == 0)
-            return true;
-    return false;
-}
-
 /* Errors that have a status of their own here.  NULL: any operation; 0: any status. */
 static const struct {
     const char *op;

@@ -5,8 +5,6 @@
 
 #include "fixtures.h"
 
-/* May a pair of a recorded query be missing in ours? */
-bool fixture_query_may_be_left_out(const char *pair, size_t size);
 /* Is our status right for an error that the SDK sorts otherwise? */
 bool fixture_rule_status(const fixture *f, const char *domain, int64_t http_status,
                          tkx_status ours);

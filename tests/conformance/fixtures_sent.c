@@ -6,7 +6,6 @@
 #include <strings.h>
 
 #include "fixtures_live.h"
-#include "fixtures_rules.h"
 
 static int hex(char c)
 {
@@ -36,24 +35,6 @@ static char *decoded(fixture *f, const char *query)
     return out;
 }
 
-/* The recorded query without the pairs that we leave to the service. */
-static char *without_defaults(fixture *f, const char *query)
-{
-    char *kept = tkx__arena_zalloc(f->arena, strlen(query) + 1, 1);
-
-    while (*query) {
-        size_t n = strcspn(query, "&");
-
-        if (!fixture_query_may_be_left_out(query, n)) {
-            if (*kept)
-                strcat(kept, "&");
-            strncat(kept, query, n);
-        }
-        query += n + (query[n] == '&');
-    }
-    return kept;
-}
-
 static fixture_verdict compare_query(fixture *f, const char *url)
 {
     const char *theirs = fixture_text(f, jdom_get(f->root, "request"), "query");
@@ -61,8 +42,7 @@ static fixture_verdict compare_query(fixture *f, const char *url)
 
     ours = ours ? ours + 1 : "";
     theirs = theirs ? theirs : "";
-    if (strcmp(decoded(f, ours), decoded(f, theirs)) == 0 ||
-        strcmp(decoded(f, ours), decoded(f, without_defaults(f, theirs))) == 0)
+    if (strcmp(decoded(f, ours), decoded(f, theirs)) == 0)
         return FIXTURE_PASSED;
     return fixture_differs(f, "query is \"%s\", not \"%s\"", ours, theirs);
 }

@@ -8,87 +8,12 @@
 
 #include <tkx/rest.h>
 
-#include "client/context.h"
-#include "support/fake_io.h"
+#include "rest_rig.h"
 #include "support/suite.h"
 
 #define PATH "tinker://S:train:0/sampler_weights/x y"
 #define CK "http://x/api/v1/training_runs/S:train:0/checkpoints/sampler_weights/x%20y"
 #define ARCHIVE CK "/archive"
-
-static fake_io *io;
-static tkx_context *context;
-static tkx_rest *rest;
-static tkx_future *future;
-static size_t last; /* the first request after the configuration */
-
-static void answer_config(fake_io *fake, size_t i, void *arg)
-{
-    (void)arg;
-    if (strstr(fake_io_sent(fake, i)->url, "/client/"))
-        fake_io_answer(fake, i, 200, NULL, "{}");
-}
-
-static void set_up(void)
-{
-    tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
-
-    io = fake_io_new();
-    fake_io_serve(io, answer_config, NULL);
-    options.base_url = "http://x";
-    options.api_key = "tml-secret";
-    ck_assert_int_eq(tkx__context_new_on(&options, fake_io_table(io), &context, NULL),
-                     TKX_OK);
-    ck_assert_int_eq(tkx_rest_new(context, NULL, &rest, NULL), TKX_OK);
-}
-
-static void tear_down(void)
-{
-    tkx_future_unref(future);
-    future = NULL;
-    tkx_rest_free(rest);
-    fake_io_turn(io);
-    ck_assert_uint_eq(fake_io_count(io, "create_session"), 0);
-    tkx_context_close(context, 0, 0, NULL);
-    tkx_context_free(context);
-    fake_io_free(io);
-}
-
-/* The call was accepted: the request that it made. */
-static const fake_request *sent(tkx_status st)
-{
-    ck_assert_int_eq(st, TKX_OK);
-    fake_io_turn(io);
-    last = fake_io_find_open(io, 0, NULL);
-    ck_assert_msg(last != FAKE_NONE, "nothing was sent");
-    return fake_io_sent(io, last);
-}
-
-static void expect(tkx_status st, const char *method, const char *url, const char *body)
-{
-    const fake_request *request = sent(st);
-
-    ck_assert_str_eq(request->method, method);
-    ck_assert_str_eq(request->url, url);
-    ck_assert_str_eq(request->body, body);
-    ck_assert_str_eq(fake_io_header(io, last, "x-api-key"), "tml-secret");
-}
-
-/* Answer the open request; the future's status must be that one. */
-static void answer(int http, const char *headers, const char *body, tkx_status expected)
-{
-    fake_io_answer(io, last, http, headers, body);
-    fake_io_turn(io);
-    ck_assert(tkx_future_is_done(future));
-    const tkx_error *error = tkx_future_error(future);
-    ck_assert_msg(tkx_error_status(error) == expected, "%s", tkx_error_message(error));
-}
-
-static void drop(void)
-{
-    tkx_future_unref(future);
-    future = NULL;
-}
 
 START_TEST(lists_and_records_are_asked_for)
 {
@@ -115,7 +40,7 @@ START_TEST(lists_and_records_are_asked_for)
     tkx_training_run_list_free(runs);
     drop();
     expect(tkx_rest_get_training_run(rest, "S:train:0", NULL, &future, NULL), "GET",
-           "http://x/api/v1/training_runs/S:train:0", "");
+           "http://x/api/v1/training_runs/S:train:0?access_scope=owned", "");
     answer(404, NULL, "{\"detail\":\"no such run\"}", TKX_ERR_HTTP);
     drop();
     expect(tkx_rest_list_run_checkpoints(rest, "r?#", &future, NULL), "GET",
@@ -123,7 +48,7 @@ START_TEST(lists_and_records_are_asked_for)
     answer(200, NULL, "{\"checkpoints\":[]}", TKX_OK);
     drop();
     expect(tkx_rest_list_checkpoints(rest, NULL, &future, NULL), "GET",
-           "http://x/api/v1/checkpoints", "");
+           "http://x/api/v1/checkpoints?limit=100&offset=0", "");
     answer(200, NULL, "[]", TKX_ERR_PROTOCOL);
     drop();
     expect(tkx_rest_get_sampler(rest, "S:sample:0", &future, NULL), "GET",
@@ -187,7 +112,7 @@ START_TEST(sessions_and_accounts_are_asked_about)
     tkx_session_search search = TKX_SESSION_SEARCH_INIT;
 
     expect(tkx_rest_list_sessions(rest, NULL, &future, NULL), "GET",
-           "http://x/api/v1/sessions", "");
+           "http://x/api/v1/sessions?limit=20&offset=0&access_scope=owned", "");
     answer(200, NULL, "{\"sessions\":[\"S\"]}", TKX_OK);
     drop();
     expect(tkx_rest_get_session(rest, "S", "owned", &future, NULL), "GET",
@@ -330,250 +255,12 @@ START_TEST(closing_ends_what_waits)
 }
 END_TEST
 
-/* ---- whole lists, traces, ourselves ---- */
-
-static char told[200];
-
-static int tell(const char *name, void *user_data)
-{
-    int *left = user_data;
-
-    strcat(told, name);
-    return left && --*left == 0;
-}
-
-static int tell_run(const tkx_training_run *run, void *user_data)
-{
-    return tell(run->training_run_id, user_data);
-}
-
-static int tell_checkpoint(const tkx_checkpoint *checkpoint, void *user_data)
-{
-    return tell(checkpoint->checkpoint_id, user_data);
-}
-
-static int tell_found(const tkx_session_summary *session, void *user_data)
-{
-    return tell(session->session_id, user_data);
-}
-
-#define RUN(ID)                                                                          \
-    "{\"training_run_id\":\"" ID "\",\"base_model\":\"b\",\"model_owner\":\"o\","        \
-    "\"is_lora\":true,\"last_request_time\":\"2026-01-02T03:04:05Z\"}"
-
-static void answer_page(const char *url, const char *body)
-{
-    last = fake_io_find_open(io, 0, NULL);
-    ck_assert_str_eq(fake_io_sent(io, last)->url, url);
-    fake_io_answer(io, last, 200, NULL, body);
-}
-
-static void expect_told(const char *text, tkx_status status)
-{
-    ck_assert(tkx_future_is_done(future));
-    ck_assert_int_eq(tkx_error_status(tkx_future_error(future)), status);
-    ck_assert_str_eq(told, text);
-    told[0] = '\0';
-    drop();
-}
-
-START_TEST(every_run_is_told_over_all_pages)
-{
-    tkx_page page = TKX_PAGE_INIT;
-    int left = 2;
-
-    page.limit = 2;
-    page.project_id = "p";
-    ck_assert_int_eq(
-        tkx_rest_each_training_run(rest, &page, tell_run, NULL, &future, NULL), TKX_OK);
-    fake_io_turn(io);
-    answer_page("http://x/api/v1/training_runs?limit=2&offset=0&project_id=p",
-                "{\"training_runs\":[" RUN("a") "," RUN(
-                    "b") "],"
-                         "\"cursor\":{\"offset\":0,\"limit\":2,\"total_count\":3}}");
-    answer_page("http://x/api/v1/training_runs?limit=2&offset=2&project_id=p",
-                "{\"training_runs\":[" RUN(
-                    "c") "],"
-                         "\"cursor\":{\"offset\":2,\"limit\":2,\"total_count\":3}}");
-    expect_told("abc", TKX_OK);
-
-    ck_assert_int_eq(
-        tkx_rest_each_training_run(rest, NULL, tell_run, &left, &future, NULL), TKX_OK);
-    fake_io_turn(io);
-    answer_page("http://x/api/v1/training_runs?limit=100&offset=0",
-                "{\"training_runs\":[" RUN("a") "," RUN("b") "," RUN(
-                    "c") "],"
-                         "\"cursor\":{\"offset\":0,\"limit\":100,\"total_count\":9}}");
-    expect_told("ab", TKX_OK);
-}
-END_TEST
-
-START_TEST(a_list_that_goes_on_for_ever_ends_with_an_empty_page)
-{
-    ck_assert_int_eq(
-        tkx_rest_each_checkpoint(rest, NULL, tell_checkpoint, NULL, &future, NULL),
-        TKX_OK);
-    fake_io_turn(io);
-    answer_page("http://x/api/v1/checkpoints?limit=1000&offset=0",
-                "{\"checkpoints\":[],\"cursor\":{\"offset\":0,\"limit\":1,"
-                "\"total_count\":9}}");
-    expect_told("", TKX_OK);
-    ck_assert_int_eq(tkx_rest_each_session(rest, NULL, tell, NULL, &future, NULL),
-                     TKX_OK);
-    fake_io_turn(io);
-    answer_page("http://x/api/v1/sessions?limit=100&offset=0",
-                "{\"sessions\":[\"x\",\"y\"]}");
-    expect_told("xy", TKX_OK);
-}
-END_TEST
-
-START_TEST(a_walk_ends_with_the_error_of_a_page_and_when_it_is_given_up)
-{
-    ck_assert_int_eq(tkx_rest_each_session(rest, NULL, tell, NULL, &future, NULL),
-                     TKX_OK);
-    fake_io_turn(io);
-    last = fake_io_find_open(io, 0, NULL);
-    fake_io_answer(io, last, 403, NULL, "{}");
-    expect_told("", TKX_ERR_PERMISSION);
-    ck_assert_int_eq(tkx_rest_each_session(rest, NULL, tell, NULL, &future, NULL),
-                     TKX_OK);
-    fake_io_turn(io);
-    tkx_future_cancel(future);
-    fake_io_turn(io);
-    last = fake_io_find_open(io, 0, NULL);
-    fake_io_answer(io, last, 200, NULL, "{\"sessions\":[\"x\"]}");
-    expect_told("", TKX_ERR_CANCELLED);
-}
-END_TEST
-
-#define FOUND(ID)                                                                        \
-    "{\"session_id\":\"" ID                                                              \
-    "\",\"created_at\":\"2026-01-02T03:04:05Z\",\"owner\":\"o\","                        \
-    "\"project_id\":\"p\",\"checkpoints_count\":0}"
-
-START_TEST(a_search_follows_the_cursor_until_it_stands_still)
-{
-    tkx_session_search search = TKX_SESSION_SEARCH_INIT;
-    static const char cursor[] =
-        "{\"last_created_at\":\"2026-01-02T03:04:05Z\",\"last_session_id\":\"b\"}";
-    char page[600];
-
-    search.display_name = "n";
-    ck_assert_int_eq(
-        tkx_rest_each_found_session(rest, &search, tell_found, NULL, &future, NULL),
-        TKX_OK);
-    fake_io_turn(io);
-    snprintf(page, sizeof page, "{\"sessions\":[" FOUND("a") "],\"next_cursor\":%s}",
-             cursor);
-    answer_page("http://x/api/v1/sessions/search", page);
-    last = fake_io_find_open(io, 0, NULL);
-    ck_assert_ptr_nonnull(strstr(fake_io_sent(io, last)->body, cursor));
-    ck_assert_ptr_nonnull(strstr(fake_io_sent(io, last)->body, "\"display_name\":\"n\""));
-    answer_page("http://x/api/v1/sessions/search", page);
-    expect_told("aa", TKX_OK);
-}
-END_TEST
-
-START_TEST(a_trace_is_asked_for_until_it_is_there)
-{
-    tkx_trace_export *trace;
-
-    expect(tkx_rest_wait_for_trace(rest, "s", &future, NULL), "GET",
-           "http://x/api/v1/sessions/s/trace_export", "");
-    fake_io_answer(io, last, 200, NULL, "{\"status\":\"pending\"}");
-    fake_io_advance(io, 4999);
-    ck_assert_uint_eq(fake_io_count(io, "trace_export"), 1);
-    fake_io_advance(io, 1);
-    last = fake_io_find_open(io, last + 1, NULL);
-    fake_io_answer(io, last, 200, NULL, "{\"status\":\"ready\",\"url\":\"http://t\"}");
-    ck_assert_int_eq(tkx_future_take_trace_export(future, &trace, NULL), TKX_OK);
-    ck_assert_str_eq(trace->url, "http://t");
-    tkx_trace_export_free(trace);
-    drop();
-    expect(tkx_rest_wait_for_trace(rest, "s", &future, NULL), "GET",
-           "http://x/api/v1/sessions/s/trace_export", "");
-    answer(200, NULL, "{\"status\":\"failed\",\"error\":\"too large\"}",
-           TKX_ERR_REQUEST_FAILED);
-    ck_assert_int_eq(tkx_rest_wait_for_trace(rest, "..", &future, NULL),
-                     TKX_ERR_INVALID_ARGUMENT);
-}
-END_TEST
-
-START_TEST(closing_ends_a_trace_that_is_waited_for)
-{
-    expect(tkx_rest_wait_for_trace(rest, "s", &future, NULL), "GET",
-           "http://x/api/v1/sessions/s/trace_export", "");
-    fake_io_answer(io, last, 200, NULL, "{\"status\":\"pending\"}");
-    tkx_context_close(context, 0, 0, NULL);
-    ck_assert_int_eq(tkx_error_status(tkx_future_error(future)), TKX_ERR_CLOSED);
-}
-END_TEST
-
-START_TEST(the_service_says_how_it_is_and_what_it_has)
-{
-    tkx_health *health;
-
-    expect(tkx_rest_get_health(rest, &future, NULL), "GET", "http://x/api/v1/healthz",
-           "");
-    answer(200, NULL, "{\"status\":\"ok\"}", TKX_OK);
-    ck_assert_int_eq(tkx_future_take_health(future, &health, NULL), TKX_OK);
-    ck_assert_str_eq(health->status, "ok");
-    tkx_health_free(health);
-    drop();
-    expect(tkx_rest_get_capabilities(rest, &future, NULL), "GET",
-           "http://x/api/v1/get_server_capabilities", "");
-    answer(200, NULL, "{\"supported_models\":[]}", TKX_OK);
-    drop();
-}
-END_TEST
-
-START_TEST(a_plain_key_does_not_say_whose_it_is)
-{
-    ck_assert_int_eq(tkx_rest_whoami(rest, &future, NULL), TKX_OK);
-    fake_io_turn(io);
-    ck_assert_int_eq(tkx_error_status(tkx_future_error(future)), TKX_ERR_UNSUPPORTED);
-}
-END_TEST
-
-/* {"sub":"urn:u","email":"","org_id":"o","iat":1,"exp":4100000000} */
-#define JWT                                                                              \
-    "eyJhbGciOiJub25lIn0."                                                               \
-    "eyJzdWIiOiJ1cm46dSIsImVtYWlsIjoiIiwib3JnX2lkIjoibyIsImlhdCI6MSwi"                   \
-    "ZXhwIjo0MTAwMDAwMDAwfQ.c2ln"
-
-static void exchange(fake_io *fake, size_t i, void *arg)
-{
-    const char *url = fake_io_sent(fake, i)->url;
-
-    (void)arg;
-    if (strstr(url, "client/config"))
-        fake_io_answer(fake, i, 200, NULL, "{\"pjwt_auth_enabled\":true}");
-    else
-        fake_io_answer(fake, i, 200, NULL,
-                       strstr(url, "auth/token") ? "{\"jwt\":\"" JWT "\"}" : "{}");
-}
-
-START_TEST(a_token_says_whose_it_is)
-{
-    tkx_identity *identity;
-
-    fake_io_serve(io, exchange, NULL);
-    ck_assert_int_eq(tkx_rest_whoami(rest, &future, NULL), TKX_OK);
-    fake_io_turn(io);
-    ck_assert_int_eq(tkx_future_take_identity(future, &identity, NULL), TKX_OK);
-    ck_assert_str_eq(identity->user_urn, "urn:u");
-    ck_assert_str_eq(identity->org_urn, "tml:organization:o");
-    ck_assert_ptr_null(identity->email);
-    tkx_identity_free(identity);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("rest");
     TCase *tc = tcase_create("rest");
 
-    tcase_add_checked_fixture(tc, set_up, tear_down);
+    tcase_add_checked_fixture(tc, rest_set_up, rest_tear_down);
     tcase_add_test(tc, lists_and_records_are_asked_for);
     tcase_add_test(tc, checkpoints_are_changed);
     tcase_add_test(tc, a_copy_has_one_idempotency_key);
@@ -584,15 +271,6 @@ int main(void)
     tcase_add_test(tc, an_archive_in_the_making_is_asked_for_six_times);
     tcase_add_loop_test(tc, a_sampler_checkpoint_is_known_by_its_bare_name, 0, 2);
     tcase_add_loop_test(tc, closing_ends_what_waits, 0, 2);
-    tcase_add_test(tc, every_run_is_told_over_all_pages);
-    tcase_add_test(tc, a_list_that_goes_on_for_ever_ends_with_an_empty_page);
-    tcase_add_test(tc, a_walk_ends_with_the_error_of_a_page_and_when_it_is_given_up);
-    tcase_add_test(tc, a_search_follows_the_cursor_until_it_stands_still);
-    tcase_add_test(tc, a_trace_is_asked_for_until_it_is_there);
-    tcase_add_test(tc, closing_ends_a_trace_that_is_waited_for);
-    tcase_add_test(tc, the_service_says_how_it_is_and_what_it_has);
-    tcase_add_test(tc, a_plain_key_does_not_say_whose_it_is);
-    tcase_add_test(tc, a_token_says_whose_it_is);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
