@@ -47,7 +47,8 @@ typedef struct live_op {
     bool (*make)(live *l); /* the handle it needs */
     /* May leave *out NULL: nothing to wait for. */
     tkx_status (*call)(live *l, tkx_future **out, tkx_error **err);
-    /* Takes the result and writes it. */
+    /* Takes the result and writes it; NULL: a request of the background, whose answer
+       nobody gets to see. */
     tkx_status (*take)(live *l, tkx_future *future, tkx__json_writer *w, tkx_error **err);
 } live_op;
 

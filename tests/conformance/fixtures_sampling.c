@@ -3,8 +3,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/sampler_impl.h"
+#include "client/sampling.h"
 #include "fixtures_live.h"
 #include "fixtures_result.h"
+
+#define BLOCK INT64_C(1000000000) /* numbers of one copy */
 
 static tkx_status sample(live *l, tkx_future **out, tkx_error **err)
 {
@@ -109,6 +113,22 @@ static tkx_status join(live *l, tkx_future **out, tkx_error **err)
     return st;
 }
 
+static tkx_status take_join(live *l, tkx_future *future, tkx__json_writer *w,
+                            tkx_error **err)
+{
+    tkx_status st;
+
+    if (l->sampling)
+        return take_sample(l, future, w, err);
+    st = tkx_future_take_sampling(future, &l->sampling, err);
+    if (st != TKX_OK)
+        return st;
+    tkx__json_begin_object(w);
+    tkx__json_member_i64(w, "client_counter", l->sampling->sampler->next_seq / BLOCK);
+    tkx__json_end_object(w);
+    return TKX_OK;
+}
+
 /* A sample whose promise is known is given up. */
 static tkx_status cancel(live *l, tkx_future **out, tkx_error **err)
 {
@@ -136,7 +156,7 @@ const live_op live_sampling_ops[] = {
     {"compute_logprobs", live_sampling, compute_logprobs, take_logprobs},
     {"create_sampling_session", live_started, create, take_sampling},
     {"create_sampling_client", live_started, create, take_sampling},
-    {"join_sampling_session", live_started, join, take_sample},
-    {"cancel_future", live_sampling, cancel, live_take_nothing},
+    {"join_sampling_session", live_started, join, take_join},
+    {"cancel_future", live_sampling, cancel, NULL},
     {NULL, NULL, NULL, NULL},
 };

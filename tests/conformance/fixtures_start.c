@@ -140,8 +140,8 @@ const live_op live_start_ops[] = {
     {"client_config", live_nothing, start, take_start},
     {"client_dynamic_config", live_nothing, start, take_start},
     {"auth_token", live_nothing, start, take_start},
-    {"session_heartbeat", live_nothing, start, take_start},
+    {"session_heartbeat", live_nothing, start, NULL},
     {"finish_session", live_started, finish, live_take_nothing},
-    {"telemetry", live_started, telemetry, live_take_nothing},
+    {"telemetry", live_started, telemetry, NULL},
     {NULL, NULL, NULL, NULL},
 };
