@@ -35,7 +35,7 @@ typedef struct cli_option {
 } cli_option;
 
 /* Enough rows for any command. */
-#define CLI_MAX_OPTIONS 48
+#define CLI_MAX_OPTIONS 64
 
 /* Copy rows to @p rows, and an end after them; returns the place of that end. */
 cli_option *cli_options_add(cli_option *rows, const cli_option *more, size_t n_more);

@@ -49,7 +49,8 @@ cli_option *cli_connection_options(cli_connection *c, cli_option *rows)
         {"verbose", CLI_FLAG, &c->is_verbose, NULL, "log to stderr", 0, 0, NULL},
     };
 
-    return cli_options_add(rows, ours, sizeof ours / sizeof *ours);
+    return cli_watch_options(&c->watch,
+                             cli_options_add(rows, ours, sizeof ours / sizeof *ours));
 }
 
 static void log_line(tkx_log_level level, const char *subject, const char *message,
@@ -68,6 +69,8 @@ int cli_connection_open(cli_connection *connection)
         cli_error("--timeout %g: expected 0 or more seconds", connection->timeout_s);
         return CLI_USAGE;
     }
+    if (cli_watch_apply(&connection->watch, &options) != CLI_OK)
+        return CLI_USAGE;
     options.base_url = connection->base_url;
     options.api_key = connection->api_key;
     options.log_fn = log_line;
@@ -93,6 +96,7 @@ void cli_connection_close(cli_connection *connection)
     connection->service = NULL;
     if (connection->context)
         tkx_context_close(connection->context, 0, 2000, NULL);
+    cli_watch_report(&connection->watch, connection->context);
     tkx_context_free(connection->context);
     connection->context = NULL;
 }
@@ -135,6 +139,8 @@ int cli_wait(const cli_connection *connection, tkx_future *future, int is_interr
         const tkx_error *error = tkx_future_error(future);
 
         cli_error("%s: %s", what, tkx_error_message(error));
+        if (tkx_error_trace_id(error))
+            cli_hint("trace: %s", tkx_error_trace_id(error));
         for (error = tkx_error_cause(error); error; error = tkx_error_cause(error))
             cli_hint("cause: %s", tkx_error_message(error));
         return CLI_FAILED;

@@ -9,12 +9,14 @@
 #include <tkx/service.h>
 
 #include "args.h"
+#include "watch.h"
 
 typedef struct cli_connection {
     const char *base_url; /* --base-url, else TINKER_BASE_URL, else the hosted service */
     const char *api_key;  /* --api-key, else TINKER_API_KEY */
     double timeout_s;     /* --timeout: of one operation; 0: none */
     int is_verbose;
+    cli_watch watch;
     tkx_context *context;
     tkx_service *service;
 } cli_connection;
