@@ -10,6 +10,7 @@
 #ifndef TKX_ERROR_H
 #define TKX_ERROR_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <tkx/status.h>
@@ -36,6 +37,23 @@ typedef enum tkx_error_domain {
                                open, budget spent */
 } tkx_error_domain;
 
+/* What became of one request of a call that went out in several. */
+typedef enum tkx_chunk_state {
+    TKX_CHUNK_NOT_SENT = 0,
+    TKX_CHUNK_REFUSED,  /* by the service: nothing was done */
+    TKX_CHUNK_UNKNOWN,  /* it may or may not have been carried out */
+    TKX_CHUNK_ACCEPTED, /* carried out or about to be; its result was not waited for */
+    TKX_CHUNK_DONE,
+    TKX_CHUNK_FAILED /* taken by the service, then failed */
+} tkx_chunk_state;
+
+typedef struct tkx_chunk_report {
+    size_t first_datum, n_datums; /* of the call's data */
+    int64_t seq_id;               /* -1: has none yet */
+    tkx_chunk_state state;
+    const tkx_error *error; /* of this chunk; NULL: none.  Borrowed from the outer one */
+} tkx_chunk_report;
+
 /*
  * Accessors.  Thread: any, as long as nobody frees the error.  All accept NULL.
  * Strings are borrowed from the error; NULL when unknown.
@@ -54,6 +72,16 @@ TKX_API int64_t tkx_error_elapsed_ms(const tkx_error *error);
 /* Of the W3C trace that its requests carried, 32 digits; see tkx/trace.h. */
 TKX_API const char *tkx_error_trace_id(const tkx_error *error);
 TKX_API const tkx_error *tkx_error_cause(const tkx_error *error); /* borrowed */
+
+/**
+ * The requests of a call that failed in some of them; NULL when it was a single request.
+ *
+ * Thread:    any.
+ * Ownership: borrowed from @p error.
+ * Shapes:    returns [*n_chunks], in the order of the datums.
+ */
+TKX_API const tkx_chunk_report *tkx_error_chunks(const tkx_error *error,
+                                                 size_t *n_chunks);
 
 /** Free an error and its causes.  Thread: any.  Accepts NULL. */
 TKX_API void tkx_error_free(tkx_error *error);

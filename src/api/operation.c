@@ -85,6 +85,7 @@ static void free_operation(tkx__operation *op)
         if (op->results && op->results[i])
             op->spec.free_result(op->results[i]);
         tkx_error_free(p->error);
+        tkx_error_free(p->failure);
     }
     tkx__span_end(&op->span, op->error, false);
     tkx_error_free(op->error);
@@ -94,6 +95,8 @@ static void free_operation(tkx__operation *op)
 
 static void settle(tkx__operation *op)
 {
+    if (op->error)
+        tkx__operation_report(op);
     tkx__operation_fn *fn = op->fn;
     void *arg = op->arg;
     tkx_error *error = op->error;
@@ -128,6 +131,7 @@ static void end_part(part *p, tkx_error **error)
     p->state = PART_OVER;
     release_body(p);
     tkx__span_end(&p->span, *error, false);
+    tkx__part_note_failure(p, *error);
     note_failure(p->op, error);
 }
 
@@ -169,6 +173,7 @@ static void on_polled(void *arg, void *result, tkx_error *error)
         if (tkx_error_status(error) == TKX_ERR_REQUEST_FAILED)
             tkx__part_tell_end(p, TKX__PART_FAILED, NULL, error);
         p->state = PART_OVER;
+        tkx__part_note_failure(p, error);
         note_failure(op, &error);
     } else {
         tkx__part_tell_end(p, TKX__PART_APPLIED, result, NULL);
@@ -207,6 +212,7 @@ static void follow(part *p, const char *request_id)
     };
 
     p->state = PART_POLLING;
+    p->has_promise = true;
     tkx__span_promise(spec.span, request_id);
     tkx__part_tell_promise(p, request_id);
     release_body(p);
@@ -338,6 +344,7 @@ static void send_part(part *p)
     };
 
     p->state = PART_SENDING;
+    p->was_sent = true;
     tkx__span_enter(spec.span, TKX__PHASE_SUBMIT);
     p->sent_ms = tkx__site_now(op->site);
     if (op->spec.on_sending)

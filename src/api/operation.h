@@ -24,6 +24,9 @@ typedef struct tkx__operation_spec {
     bool has_protobuf;      /* body and result can be protobuf */
     bool encodes_on_worker; /* bodies are large */
     bool has_one_layer;     /* create_model: inner retries only */
+    /* Which datums part i holds: failures of several parts are then reported one by one.
+       NULL: the parts are not told apart. */
+    void (*part_range)(void *arg, size_t i, size_t *first, size_t *count);
     /* Bytes of part i for the dispatch budget; NULL: 0 for all. */
     int64_t (*part_bytes)(void *arg, size_t i);
     tkx__encode_fn *encode; /* with a recorder it runs twice for each part */

@@ -29,6 +29,8 @@ typedef struct part {
     tkx__poll *poll;
     tkx__span *span; /* its own; the only part of an operation has that of the whole */
     int64_t sent_ms;
+    bool was_sent, has_promise;
+    tkx_error *failure;     /* its own, for the report; NULL: none, or nobody asks */
     bool is_first_protobuf; /* the server had not accepted one before */
     tkx_error *error;       /* of the worker */
 } part;
@@ -89,6 +91,11 @@ void tkx__part_on_retry(void *part, int http_status, bool is_sending);
 bool tkx__operation_record(tkx__operation *op, tkx__recorded_fn *fn, tkx_error **err);
 /* One part anew: its encoding has changed.  fn has the part as its arg. */
 bool tkx__part_record(part *p, tkx__recorded_fn *fn, tkx_error **err);
+
+/* A part has failed: kept when the parts are reported on. */
+void tkx__part_note_failure(part *p, const tkx_error *error);
+/* Say in the operation's error what became of each part. */
+void tkx__operation_report(tkx__operation *op);
 
 /* Nothing, unless the operation is recorded. */
 void tkx__part_tell_promise(const part *p, const char *request_id);

@@ -16,9 +16,11 @@
 
 struct tkx_error {
     tkx_status status;
-    tkx__error_facts facts; /* its strings point into the block, or are NULL */
-    tkx_error *cause;       /* owned */
-    const char *message;    /* into the block */
+    tkx__error_facts facts;   /* its strings point into the block, or are NULL */
+    tkx_error *cause;         /* owned */
+    const char *message;      /* into the block */
+    tkx_chunk_report *chunks; /* [n_chunks], owned with their errors; NULL: none */
+    size_t n_chunks;
 };
 
 static tkx_error out_of_memory = {
@@ -57,6 +59,8 @@ static tkx_error *make(tkx_status status, const tkx__error_facts *facts, tkx_err
     error->status = status;
     error->facts = *facts;
     error->cause = cause;
+    error->chunks = NULL;
+    error->n_chunks = 0;
     error->message = text;
     if (id_size)
         error->facts.request_id = memcpy(text + n + 1, facts->request_id, id_size);
@@ -161,12 +165,49 @@ tkx_status tkx__fail_cause(tkx_error **err, tkx_status status,
     return store(err, error, status);
 }
 
+static void drop_chunks(tkx_chunk_report *chunks, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        tkx_error_free((tkx_error *)(uintptr_t)chunks[i].error);
+}
+
+void tkx__error_set_chunks(tkx_error *error, tkx_chunk_report *chunks, size_t n)
+{
+    if (error && error != &out_of_memory && !error->chunks)
+        error->chunks = tkx__calloc(n, sizeof *chunks);
+    if (error && error != &out_of_memory && error->chunks && !error->n_chunks) {
+        memcpy(error->chunks, chunks, n * sizeof *chunks);
+        error->n_chunks = n;
+    } else {
+        drop_chunks(chunks, n);
+    }
+    for (size_t i = 0; i < n; i++)
+        chunks[i].error = NULL;
+}
+
+const tkx_chunk_report *tkx_error_chunks(const tkx_error *error, size_t *n_chunks)
+{
+    *n_chunks = error ? error->n_chunks : 0;
+    return error ? error->chunks : NULL;
+}
+
 tkx_error *tkx__error_copy(const tkx_error *error)
 {
+    tkx_error *copy;
+
     if (!error || error == &out_of_memory)
-        return (tkx_error *)error;
-    return make_f(error->status, &error->facts, tkx__error_copy(error->cause), "%s",
+        return (tkx_error *)(uintptr_t)error;
+    copy = make_f(error->status, &error->facts, tkx__error_copy(error->cause), "%s",
                   error->message);
+    if (copy == &out_of_memory || !error->n_chunks)
+        return copy;
+    copy->chunks = tkx__calloc(error->n_chunks, sizeof *copy->chunks);
+    for (size_t i = 0; copy->chunks && i < error->n_chunks; i++) {
+        copy->chunks[i] = error->chunks[i];
+        copy->chunks[i].error = tkx__error_copy(error->chunks[i].error);
+        copy->n_chunks++;
+    }
+    return copy;
 }
 
 tkx__error_facts tkx__error_get_facts(const tkx_error *error)
@@ -275,6 +316,8 @@ void tkx_error_free(tkx_error *error)
     while (error && error != &out_of_memory) {
         tkx_error *cause = error->cause;
 
+        drop_chunks(error->chunks, error->n_chunks);
+        tkx__free(error->chunks);
         tkx__free(error);
         error = cause;
     }

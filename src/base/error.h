@@ -54,6 +54,12 @@ tkx_status tkx__fail_cause(tkx_error **err, tkx_status status,
                            const tkx__error_facts *facts, tkx_error **cause,
                            const char *fmt, ...) TKX_PRINTF(5, 6);
 
+/*
+ * What became of each request; the reports are copied, their errors taken (set to NULL).
+ * An error without memory for them goes without.
+ */
+void tkx__error_set_chunks(tkx_error *error, tkx_chunk_report *chunks, size_t n_chunks);
+
 /* A deep copy; the static out-of-memory error when there is no memory for it. */
 tkx_error *tkx__error_copy(const tkx_error *error);
 

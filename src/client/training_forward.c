@@ -49,6 +49,14 @@ static int64_t chunk_bytes(void *arg, size_t i)
     return (int64_t)((const forward *)arg)->chunks[i].bytes;
 }
 
+static void chunk_range(void *arg, size_t i, size_t *first, size_t *n)
+{
+    const forward *f = arg;
+
+    *first = f->chunks[i].from;
+    *n = f->chunks[i].count;
+}
+
 /* --- results -------------------------------------------------------------------------
  */
 
@@ -94,6 +102,7 @@ static tkx_status start(tkx__task *task, tkx_error **err)
         .is_parallel = task->service->site->config.parallel_fwdbwd_chunks,
         .has_protobuf = true,
         .encodes_on_worker = f->n_bytes > TKX__FORWARD_INLINE_BYTES,
+        .part_range = chunk_range,
         .part_bytes = chunk_bytes,
         .encode = encode_chunk,
         .decode = tkx__forward_decode,

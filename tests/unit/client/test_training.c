@@ -135,6 +135,8 @@ END_TEST
 
 START_TEST(a_refused_chunk_fails_the_call_and_what_follows)
 {
+    size_t n;
+
     s.refused = "forward_backward";
     scripted_begin(&s);
     tkx_training *t = scripted_lora(&s);
@@ -142,6 +144,16 @@ START_TEST(a_refused_chunk_fails_the_call_and_what_follows)
     tkx_future *b = optim_step(t);
     scripted_expect(&s, a, TKX_ERR_HTTP);
     scripted_expect(&s, b, TKX_ERR_CLIENT_BROKEN);
+    const tkx_chunk_report *chunks = tkx_error_chunks(tkx_future_error(a), &n);
+    ck_assert_uint_eq(n, 3);
+    ck_assert_int_eq(chunks[0].state, TKX_CHUNK_NOT_SENT);
+    ck_assert_uint_eq(chunks[1].first_datum, 1024);
+    ck_assert_uint_eq(chunks[1].n_datums, 1024);
+    ck_assert_int_eq(chunks[1].seq_id, 2);
+    ck_assert_int_eq(chunks[1].state, TKX_CHUNK_REFUSED);
+    ck_assert_int_eq(tkx_error_http_status(chunks[1].error), 422);
+    ck_assert_ptr_nonnull(
+        strstr(tkx_error_message(tkx_future_error(a)), "datums 1024 to 2047"));
     tkx_future_unref(a);
     tkx_future_unref(b);
     tkx_training_free(t);
