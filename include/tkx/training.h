@@ -97,6 +97,13 @@ TKX_API tkx_status tkx_future_take_training(tkx_future *future, tkx_training **o
 /** Let go of the client; what was called goes on.  Thread: any.  Accepts NULL. */
 TKX_API void tkx_training_free(tkx_training *training);
 
+/**
+ * OK, or CLIENT_BROKEN with the cause: an earlier submit was lost, so the service may wait
+ * for a number for ever, and every later call fails.  Go on from the last saved state with
+ * a new client.  Thread: any.
+ */
+TKX_API tkx_status tkx_training_check(const tkx_training *training, tkx_error **err);
+
 /** The model's id.  Borrowed from @p training.  Thread: any. */
 TKX_API const char *tkx_training_model_id(const tkx_training *training);
 

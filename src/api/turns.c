@@ -23,7 +23,8 @@ void tkx__turns_clear(tkx__turns *t)
 {
     pthread_mutex_destroy(&t->shared.lock);
     tkx_error_free(t->loop.broken);
-    t->loop.broken = NULL;
+    tkx_error_free(t->shared.broken);
+    t->loop.broken = t->shared.broken = NULL;
 }
 
 void tkx__turns_go_on(tkx__turns *t, int64_t seq_id)
@@ -104,6 +105,11 @@ void tkx__turns_break(tkx__turns *t, int64_t seq_id, const tkx_error *cause)
         return;
     t->loop.broken = tkx__error_copy(cause);
     t->loop.broken_at = seq_id;
+    tkx_error *seen = NULL;
+    tkx__turns_check(t, &seen);
+    pthread_mutex_lock(&t->shared.lock);
+    t->shared.broken = seen;
+    pthread_mutex_unlock(&t->shared.lock);
     wake(t);
 }
 
@@ -118,6 +124,20 @@ tkx_status tkx__turns_check(const tkx__turns *t, tkx_error **err)
         "request may or may not have reached the service: %s; go on from "
         "the last saved state with a new client",
         (long long)t->loop.broken_at, tkx_error_message(t->loop.broken));
+}
+
+tkx_status tkx__turns_look(tkx__turns *t, tkx_error **err)
+{
+    tkx_status st;
+
+    pthread_mutex_lock(&t->shared.lock);
+    st = t->shared.broken ? TKX_ERR_CLIENT_BROKEN : TKX_OK;
+    if (st != TKX_OK && err) {
+        tkx_error_free(*err);
+        *err = tkx__error_copy(t->shared.broken);
+    }
+    pthread_mutex_unlock(&t->shared.lock);
+    return st;
 }
 
 int64_t tkx__turns_seq(const tkx__turns *t, uint64_t id)

@@ -31,6 +31,7 @@ typedef struct tkx__turns {
     struct {
         pthread_mutex_t lock;
         uint64_t next_id;
+        tkx_error *broken; /* as in loop, for other threads */
     } shared;
     struct {
         uint64_t turn;     /* the smallest id that has not passed */
@@ -70,6 +71,8 @@ void tkx__turns_break(tkx__turns *turns, int64_t seq_id, const tkx_error *cause)
 
 /* OK, or CLIENT_BROKEN with the cause. */
 tkx_status tkx__turns_check(const tkx__turns *turns, tkx_error **err);
+/* The same for any thread. */
+tkx_status tkx__turns_look(tkx__turns *turns, tkx_error **err);
 
 /* The number on the wire of an id whose turn it is. */
 int64_t tkx__turns_seq(const tkx__turns *turns, uint64_t id);

@@ -84,6 +84,12 @@ const tkx_model_info *tkx_training_info(const tkx_training *training)
     return training->info;
 }
 
+tkx_status tkx_training_check(const tkx_training *training, tkx_error **err)
+{
+    /* only the lock in it changes */
+    return tkx__turns_look((tkx__turns *)(uintptr_t)&training->turns, err);
+}
+
 /* --- the budget ----------------------------------------------------------------------
  */
 
