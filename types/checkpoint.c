@@ -157,7 +157,7 @@ tkx_status tkx__checkpoint_ttl_encode_json(int64_t ttl_seconds, tkx__buf *buf,
     tkx__json_writer_init(&w, buf, 0);
     tkx__json_begin_object(&w);
     tkx__json_put_key(&w, "ttl_seconds");
-    if (ttl_seconds < 0)
+    if (ttl_seconds == -1)
         tkx__json_put_null(&w);
     else
         tkx__json_put_i64(&w, ttl_seconds);

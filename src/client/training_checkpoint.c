@@ -196,6 +196,7 @@ static void on_created(void *arg, void **results, size_t n, tkx_error *error)
     if (error && is_unknown_form(error)) {
         tkx_error_free(error);
         error = NULL;
+        c->model_seq_id = c->load.model_seq_id; /* no model came of it: still free */
         if (begin_older_way(c, &error) == TKX_OK)
             return;
     }

@@ -2,8 +2,10 @@
 /* fixtures.c - walks the manifests of recorded wire bytes; one report per case. */
 #include "fixtures.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kinds.h"
@@ -121,6 +123,51 @@ static int run_manifest(const char *dir, const char *part, run_fn *run, bool onl
     return cases ? 0 : 1;
 }
 
+static void run_sequence(const char *path, conf_report *report)
+{
+    tkx__arena arena;
+    fixture f = {.arena = &arena};
+    size_t size = 0;
+    char *bytes;
+
+    tkx__arena_init(&arena, 1 << 16, SIZE_MAX / 4);
+    bytes = read_file(&arena, path, &size);
+    f.root = bytes ? jdom_parse(&arena, bytes, size) : NULL;
+    f.name = jdom_text(jdom_get(f.root, "name"));
+    if (!f.name)
+        conf_fail(report, path, "not a sequence");
+    else if (fixture_run_sequence(&f) == FIXTURE_PASSED)
+        conf_pass(report, f.name);
+    else
+        conf_fail(report, f.name, "%s", f.why);
+    tkx__arena_clear(&arena);
+}
+
+static int is_json(const struct dirent *entry)
+{
+    size_t n = strlen(entry->d_name);
+
+    return n > 5 && strcmp(entry->d_name + n - 5, ".json") == 0;
+}
+
+/* A set may be without. */
+static void run_sequences(const char *dir, conf_report *report)
+{
+    struct dirent **entries = NULL;
+    char folder[3000];
+    char path[4000];
+    int n;
+
+    snprintf(folder, sizeof folder, "%s/sequences", dir);
+    n = scandir(folder, &entries, is_json, alphasort);
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        run_sequence(path, report);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
 static int run_all(const char *dir, bool only_codecs, conf_report *report)
 {
     int failed = run_manifest(dir, "requests", fixture_run_request, only_codecs, report);
@@ -131,8 +178,11 @@ static int run_all(const char *dir, bool only_codecs, conf_report *report)
 
 int conf_fixtures(const char *dir, const conf_options *options, conf_report *report)
 {
+    int failed = run_all(dir, false, report);
+
     (void)options;
-    return run_all(dir, false, report);
+    run_sequences(dir, report);
+    return failed;
 }
 
 /* The cases that codecs alone decide; the others are left to "fixtures". */

@@ -69,6 +69,10 @@ fixture_verdict fixture_run_response(fixture *f);
 fixture_verdict fixture_run_call(fixture *f);
 /* The request that the whole client sends. */
 fixture_verdict fixture_run_sent(fixture *f);
+/* A recorded program, and the conversation that it led to. */
+fixture_verdict fixture_run_sequence(fixture *f);
+/* A result as JSON, beside the wanted one. */
+fixture_verdict fixture_holds(fixture *f, const tkx__buf *buf, const jdom *wanted);
 /* Compares a decoded result, written as JSON, or its failure with expect. */
 fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
                               const tkx_error *err);

@@ -89,9 +89,8 @@ static fixture_verdict judge_texts(fixture *f, const jdom *wanted, const tkx_err
     return FIXTURE_PASSED;
 }
 
-static fixture_verdict judge_error(fixture *f, const tkx_error *error)
+fixture_verdict live_judge_error(fixture *f, const jdom *wanted, const tkx_error *error)
 {
-    const jdom *wanted = jdom_get(expect_of(f), "error");
     const char *domain = fixture_text(f, wanted, "domain");
     const char *category = fixture_text(f, wanted, "category");
     const jdom *retryable = jdom_get(wanted, "retryable");
@@ -323,7 +322,8 @@ fixture_verdict live_judge(live *l, tkx_future *future, const live_op *op)
     if (is_lenient && tkx_future_error(future))
         return FIXTURE_PASSED;
     if (is_error && tkx_future_error(future))
-        verdict = judge_error(l->f, tkx_future_error(future));
+        verdict = live_judge_error(l->f, jdom_get(expect_of(l->f), "error"),
+                                   tkx_future_error(future));
     else
         verdict = judge_result(l, future, op);
     return verdict == FIXTURE_PASSED && !is_lenient ? judge_way(l, future) : verdict;

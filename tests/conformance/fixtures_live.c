@@ -50,7 +50,7 @@ static tkx_service_options service_options(live *l)
     options.on_queue = on_queue;
     options.user_data = l;
     options.is_sessionless = jdom_flag(jdom_get(f->args, "sessionless"), false);
-    if (strcmp(f->op, "create_session") != 0 &&
+    if (strcmp(f->op, "create_session") != 0 && strcmp(f->op, "open") != 0 &&
         !(request && strstr(request, "/create_session")))
         return options;
     metadata = fixture_pairs(f, jdom_get(f->args, "user_metadata"));

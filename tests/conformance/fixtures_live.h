@@ -91,7 +91,8 @@ tkx_status live_take_nothing(live *l, tkx_future *future, tkx__json_writer *w,
    case. */
 fixture_verdict live_guard(fixture *f, fixture_verdict (*fn)(fixture *f));
 
-/* fixtures_judge.c: the end of the call beside expect. */
+/* fixtures_judge.c: the end of the call beside expect; an error beside the wanted one. */
+fixture_verdict live_judge_error(fixture *f, const jdom *wanted, const tkx_error *error);
 fixture_verdict live_judge(live *l, tkx_future *future, const live_op *op);
 
 #endif

@@ -242,12 +242,18 @@ differs:
     return false;
 }
 
+fixture_verdict fixture_holds(fixture *f, const tkx__buf *buf, const jdom *wanted)
+{
+    const jdom *ours = jdom_parse(f->arena, tkx__buf_text(buf), buf->size);
+
+    return holds(f, ours, wanted, "") ? FIXTURE_PASSED : FIXTURE_FAILED;
+}
+
 fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
                               const tkx_error *err)
 {
     const jdom *expect = jdom_get(f->root, "expect");
     const char *outcome = fixture_text(f, expect, "outcome");
-    const jdom *ours;
 
     if (outcome && strcmp(outcome, "error") == 0) {
         if (st != TKX_OK || jdom_flag(jdom_get(f->root, "lenient"), false))
@@ -256,9 +262,7 @@ fixture_verdict fixture_judge(fixture *f, tkx_status st, const tkx__buf *buf,
     }
     if (st != TKX_OK)
         return fixture_differs(f, "%s: %s", tkx_status_name(st), tkx_error_message(err));
-    ours = jdom_parse(f->arena, tkx__buf_text(buf), buf->size);
-    return holds(f, ours, jdom_get(expect, "result"), "") ? FIXTURE_PASSED
-                                                          : FIXTURE_FAILED;
+    return fixture_holds(f, buf, jdom_get(expect, "result"));
 }
 
 /* The results of several chunks, joined in the order of their seq_ids. */

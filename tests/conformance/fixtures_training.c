@@ -95,11 +95,13 @@ static tkx_status take_training(live *l, tkx_future *future, tkx__json_writer *w
 static tkx_status forward(live *l, tkx_future **out, tkx_error **err)
 {
     const char *kind = fixture_text(l->f, jdom_get(l->f->root, "request"), "body_kind");
+    const char *version = fixture_text(l->f, l->f->root, "sdk_version");
+    bool is_legacy = version && strncmp(version, "0.24", 4) == 0;
     tkx_forward_options options = TKX_FORWARD_OPTIONS_INIT;
     tkx_forward_backward_request q;
 
     /* A recorded JSON body is what a server gets that has refused protobuf before. */
-    l->service->site->no_protobuf = kind && strcmp(kind, "json") == 0;
+    l->service->site->no_protobuf = kind ? strcmp(kind, "json") == 0 : is_legacy;
     if (!fixture_training(l->f, &q))
         return TKX_ERR_INVALID_ARGUMENT;
     options.settings = q.loss.settings;
