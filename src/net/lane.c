@@ -5,16 +5,27 @@
  * libcurl changes its mind about a socket several times within one turn; only the outcome
  * is registered, in tkx__socks_flush().  A descriptor must leave libevent before it is
  * closed, hence the close callback.
+ *
+ * libevent runs the callbacks of all sockets that are ready before it looks at timers
+ * again.  A slice of a large body takes a tenth of a millisecond or more, so such sockets
+ * (told by how long the last one took) share a limit for each pass; those that come after
+ * it stay ready, and libevent tells of them in the next.  An event that is due at once
+ * tells that timers have been looked at.
  */
 #include "net/lane.h"
 
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "net/loop_impl.h"
+
+#define BULK_NS 100000 /* a slice that takes longer is one of a large body */
+#define PASS_NS 500000 /* for all of them together */
+#define NUDGE_MS 250
 
 struct tkx__sock {
     struct event event;
@@ -23,6 +34,7 @@ struct tkx__sock {
     short wanted;     /* EV_READ | EV_WRITE, by libcurl */
     short registered; /* with libevent */
     bool is_changed;  /* in loop->changed */
+    bool is_bulk;     /* its last slice took long */
     tkx__sock *next_changed;
 };
 
@@ -32,13 +44,19 @@ struct tkx__sock {
 /*
  * A second answer to one request, by a proxy or server that is broken, would be taken as
  * the answer to the next request on that connection.  Only seen in clear: over TLS an
- * idle connection has other things to say.
+ * idle connection has other things to say.  And only on one that nobody wants anything
+ * of: on any other the answer belongs to the request that has taken it over.
  */
-void tkx__sock_drop_stray(curl_socket_t fd)
+void tkx__sock_drop_stray(const tkx__loop *loop, curl_socket_t fd)
 {
     static const char begin[] = "HTTP/";
+    const tkx__sock *sock = (size_t)fd < loop->n_socks ? loop->socks[fd] : NULL;
     char bytes[4096];
-    ssize_t n = recv(fd, bytes, sizeof begin - 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n;
+
+    if (!sock || sock->wanted != 0)
+        return;
+    n = recv(fd, bytes, sizeof begin - 1, MSG_PEEK | MSG_DONTWAIT);
 
     if (n < (ssize_t)sizeof begin - 1 || memcmp(bytes, begin, sizeof begin - 1) != 0)
         return;
@@ -47,25 +65,87 @@ void tkx__sock_drop_stray(curl_socket_t fd)
     shutdown(fd, SHUT_RDWR);
 }
 
+/* Something moves on it: look again a little later. */
+static void expect_nudge(tkx__lane_state *lane)
+{
+    if (lane->has_tls && lane->nudge_ms == INT64_MAX)
+        lane->nudge_ms = tkx__loop_now(lane->loop) + NUDGE_MS;
+}
+
+/*
+ * Over HTTP/2 libcurl (7.88 at least) can hold the last bytes of a stream and forget to
+ * ask for the time to hand them on.  It does when the connection is said to be readable.
+ */
+static void nudge(tkx__lane_state *lane)
+{
+    tkx__loop *loop = lane->loop;
+    int n_running;
+
+    for (size_t i = 0; i < loop->n_socks; i++) {
+        tkx__sock *sock = loop->socks[i];
+
+        if (sock && sock->lane == lane && sock->wanted & EV_READ)
+            curl_multi_socket_action(lane->multi, sock->fd, CURL_CSELECT_IN, &n_running);
+    }
+    lane->has_messages = true;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void tkx__socks_timers_ran(evutil_socket_t fd, short what, void *arg)
+{
+    tkx__loop *loop = arg;
+
+    (void)fd;
+    (void)what;
+    loop->bulk_ns = 0;
+}
+
+static void act(tkx__loop *loop, tkx__sock *sock, int flags)
+{
+    tkx__lane_state *lane = sock->lane;
+    int fd = sock->fd;
+    int64_t start = now_ns();
+    int64_t took;
+    int n_running;
+
+    lane->has_messages = true;
+    expect_nudge(lane);
+    curl_multi_socket_action(lane->multi, fd, flags, &n_running);
+    took = now_ns() - start;
+    if ((size_t)fd < loop->n_socks && loop->socks[fd] == sock) /* not closed inside */
+        sock->is_bulk = took >= BULK_NS;
+    if (took < BULK_NS)
+        return;
+    if (loop->bulk_ns == 0)
+        event_add(&loop->timers_ran_event, &(struct timeval){0, 0});
+    loop->bulk_ns += took;
+}
+
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
     tkx__sock *sock = arg;
-    tkx__lane_state *lane = sock->lane;
-    tkx__loop *loop = lane->loop;
+    tkx__loop *loop = sock->lane->loop;
     int flags = 0;
-    int n_running;
 
+    if (sock->is_bulk && loop->bulk_ns >= PASS_NS)
+        return;
     tkx__loop_enter(loop);
     what &= sock->wanted;
     if (what == 0) { /* an idle connection has something to say: that it is over */
-        tkx__sock_drop_stray(fd);
+        tkx__sock_drop_stray(loop, fd);
         event_del(&sock->event);
         sock->registered = 0;
     } else {
         flags |= what & EV_READ ? CURL_CSELECT_IN : 0;
         flags |= what & EV_WRITE ? CURL_CSELECT_OUT : 0;
-        lane->has_messages = true;
-        curl_multi_socket_action(lane->multi, fd, flags, &n_running);
+        act(loop, sock, flags);
     }
     tkx__loop_leave(loop);
 }
@@ -211,11 +291,20 @@ static int on_time_wish(CURLM *multi, long delay_ms, void *arg)
     return 0;
 }
 
+int64_t tkx__lane_due(const tkx__lane_state *lane)
+{
+    return lane->due_ms < lane->nudge_ms ? lane->due_ms : lane->nudge_ms;
+}
+
 void tkx__lane_run_timeouts(tkx__lane_state *lane, int64_t now_ms)
 {
     int n_running;
 
-    if (!lane->multi || lane->due_ms > now_ms)
+    if (lane->nudge_ms <= now_ms) {
+        lane->nudge_ms = INT64_MAX;
+        nudge(lane);
+    }
+    if (lane->due_ms > now_ms)
         return;
     lane->due_ms = INT64_MAX; /* libcurl tells anew */
     lane->has_messages = true;
@@ -262,7 +351,7 @@ bool tkx__lane_open(tkx__loop *loop, tkx__lane which)
     if (!lane->multi)
         return false;
     lane->loop = loop;
-    lane->due_ms = INT64_MAX;
+    lane->due_ms = lane->nudge_ms = INT64_MAX;
     curl_multi_setopt(lane->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wish);
     curl_multi_setopt(lane->multi, CURLMOPT_SOCKETDATA, lane);
     curl_multi_setopt(lane->multi, CURLMOPT_TIMERFUNCTION, on_time_wish);

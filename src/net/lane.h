@@ -12,6 +12,7 @@
 #define TKX_NET_LANE_H
 
 #include <curl/curl.h>
+#include <event2/util.h>
 
 #include "net/loop.h"
 
@@ -21,17 +22,23 @@ typedef struct tkx__lane_state {
     tkx__loop *loop;
     CURLM *multi;      /* NULL: not used yet */
     int64_t due_ms;    /* when libcurl wants to be called; INT64_MAX: no wish */
+    int64_t nudge_ms;  /* when its connections are looked at anyway; INT64_MAX: never */
+    bool has_tls;      /* it has made a connection that may carry many streams */
     bool has_messages; /* libcurl was called since its messages were read */
 } tkx__lane_state;
 
 bool tkx__lane_open(tkx__loop *loop, tkx__lane lane);
 void tkx__lane_close(tkx__lane_state *lane);
+/* When it wants to run again. */
+int64_t tkx__lane_due(const tkx__lane_state *lane);
 /* Give libcurl its timeouts. */
 void tkx__lane_run_timeouts(tkx__lane_state *lane, int64_t now_ms);
 
 /* Bring the registrations of all sockets that changed in line with what libcurl wants. */
 void tkx__socks_flush(tkx__loop *loop);
 void tkx__socks_clear(tkx__loop *loop);
+/* For libevent: large bodies may go on. */
+void tkx__socks_timers_ran(evutil_socket_t fd, short what, void *loop);
 
 /* For the easy handles. */
 curl_socket_t tkx__open_socket(void *loop, curlsocktype purpose,
@@ -39,6 +46,6 @@ curl_socket_t tkx__open_socket(void *loop, curlsocktype purpose,
 int tkx__close_socket(void *loop, curl_socket_t fd);
 
 /* The request on it has its answer: end the connection if another answer follows. */
-void tkx__sock_drop_stray(curl_socket_t fd);
+void tkx__sock_drop_stray(const tkx__loop *loop, curl_socket_t fd);
 
 #endif

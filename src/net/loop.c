@@ -83,8 +83,8 @@ static int64_t next_due(const tkx__loop *loop)
     int64_t due = tkx__timers_next(&loop->timers);
 
     for (int i = 0; i < TKX__N_LANES; i++)
-        if (loop->lanes[i].multi && loop->lanes[i].due_ms < due)
-            due = loop->lanes[i].due_ms;
+        if (loop->lanes[i].multi && tkx__lane_due(&loop->lanes[i]) < due)
+            due = tkx__lane_due(&loop->lanes[i]);
     return due;
 }
 
@@ -319,6 +319,7 @@ static tkx_status make_base(tkx__loop *loop, tkx_error **err)
                  on_wake, loop);
     event_assign(&loop->alarm_event, loop->base, loop->alarm_fd, EV_READ | EV_PERSIST,
                  on_alarm, loop);
+    event_assign(&loop->timers_ran_event, loop->base, -1, 0, tkx__socks_timers_ran, loop);
     if (event_add(&loop->wake_event, NULL) != 0 ||
         event_add(&loop->alarm_event, NULL) != 0)
         return tkx__fail_memory(err);
@@ -483,6 +484,8 @@ void tkx__loop_end(tkx__loop *loop)
         event_del(&loop->wake_event);
     if (event_initialized(&loop->alarm_event))
         event_del(&loop->alarm_event);
+    if (event_initialized(&loop->timers_ran_event))
+        event_del(&loop->timers_ran_event);
     if (loop->base && !loop->is_lent)
         event_base_free(loop->base);
     loop->base = NULL;

@@ -35,6 +35,7 @@ struct tkx__loop {
                 */
     struct event wake_event;
     struct event alarm_event; /* a timerfd: libevent's own clock may be 4 ms coarse */
+    struct event timers_ran_event; /* due at once while bulk_ns counts */
     int alarm_fd;
     int64_t alarm_ms; /* what it is set to; INT64_MAX: nothing */
     tkx__timers timers;
@@ -42,6 +43,7 @@ struct tkx__loop {
     tkx__sock **socks; /* by descriptor */
     size_t n_socks;
     tkx__sock *changed;   /* to be flushed */
+    int64_t bulk_ns;      /* taken by large bodies since timers were looked at */
     tkx__transfer *open;  /* all that were sent and not told */
     tkx__transfer *spare; /* ready for the next request */
     size_t n_spare;

@@ -370,6 +370,7 @@ static void set_version(tkx__transfer *t, const char *url)
 {
     bool is_tls = strncasecmp(url, "https:", 6) == 0 && !t->loop->config.is_http1_only;
 
+    t->loop->lanes[t->request.lane].has_tls |= is_tls;
     if (is_tls == t->now.is_tls)
         return;
     t->now.is_tls = is_tls;

@@ -158,7 +158,7 @@ static void tell(tkx__transfer *t, int status, tkx_error *error)
 }
 
 /* While the handle is in its multi handle, which knows the connection. */
-static void drop_stray(CURL *easy)
+static void drop_stray(const tkx__loop *loop, CURL *easy)
 {
     curl_socket_t fd = CURL_SOCKET_BAD;
     char *scheme = NULL;
@@ -168,7 +168,7 @@ static void drop_stray(CURL *easy)
         return;
     curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd);
     if (fd != CURL_SOCKET_BAD)
-        tkx__sock_drop_stray(fd);
+        tkx__sock_drop_stray(loop, fd);
 }
 
 static void finish(tkx__transfer *t, CURLcode code)
@@ -177,7 +177,7 @@ static void finish(tkx__transfer *t, CURLcode code)
     long status = 0;
 
     if (code == CURLE_OK)
-        drop_stray(t->easy);
+        drop_stray(t->loop, t->easy);
     curl_multi_remove_handle(multi_of(t), t->easy);
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK || status <= 0) {
