@@ -94,6 +94,8 @@ typedef enum tkx_resume_mode {
 typedef struct tkx_resume_options {
     size_t struct_size;
     tkx_resume_mode mode;
+    int64_t timeout_ms; /* of the call; 0: the context's call_timeout_ms.  What has begun
+                           goes on, and the next resume waits for it. */
 } tkx_resume_options;
 
 #define TKX_RESUME_OPTIONS_INIT                                                          \

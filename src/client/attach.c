@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "client/rewrite.h"
+#include "client/task.h"
 
 #define N_POLLED 16 /* requests ahead of the one that is settled last */
 #define MAX_BODY ((size_t)2 << 30)
@@ -40,6 +41,7 @@ struct tkx__attach {
     char *model_id;
     tkx__attach_fn *fn;
     void *arg;
+    tkx__task *task; /* borrowed: it waits for this */
     size_t n, next, n_over, n_sent;
     size_t n_polled;
     bool is_reading; /* a worker has the body of the one that is sent next */
@@ -158,6 +160,11 @@ static void on_polled(void *arg, void *result, tkx_error *error)
     step(a);
 }
 
+static void on_event(void *arg, const tkx__poll_event *event)
+{
+    tkx__task_on_event(((const request *)arg)->attach->task, event);
+}
+
 static void poll(request *r, const char *request_id)
 {
     const tkx__attached *p = part_of(r);
@@ -172,6 +179,7 @@ static void poll(request *r, const char *request_id)
         .roundtrip_us = -1,
         .decode = p->kind->decode,
         .free_result = p->kind->free_result,
+        .on_event = on_event,
     };
 
     if (tkx__poll_start(r->attach->site, &spec, on_polled, r, &r->poll, &error) == TKX_OK)
@@ -273,6 +281,7 @@ static void send_body(request *r)
     }
     a->is_sending = true;
     a->n_sent++;
+    tkx__task_on_sending(a->task, r->sent.size_bytes);
 }
 
 /* --- its body ------------------------------------------------------------------------
@@ -442,43 +451,58 @@ static void start_later(void *arg)
     step(a);
 }
 
-tkx__attach *tkx__attach_start(tkx__site *site, tkx__ledger *ledger, const char *model_id,
-                               const tkx__store_part *rows, size_t n, tkx__attach_fn *fn,
-                               void *arg)
+static tkx_status fill(tkx__attach *a, const tkx__attach_spec *spec, tkx_error **err)
+{
+    for (; a->n < spec->n_rows; a->n++) {
+        a->parts[a->n].row = &spec->rows[a->n];
+        a->parts[a->n].kind = tkx__op_kind_find(spec->rows[a->n].op);
+        a->requests[a->n].attach = a;
+        tkx__buf_init(&a->requests[a->n].body, MAX_BODY);
+        if (!a->parts[a->n].kind)
+            return tkx__fail(err, TKX_ERR_UNSUPPORTED,
+                             "journal %s: \"%s\" is no operation of this version",
+                             tkx__store_path(a->ledger->journal->store),
+                             spec->rows[a->n].op);
+    }
+    return TKX_OK;
+}
+
+static tkx_status init(tkx__attach *a, const tkx__attach_spec *spec, tkx_error **err)
+{
+    size_t room = spec->n_rows ? spec->n_rows : 1;
+
+    a->site = spec->task->service->site;
+    a->ledger = tkx__ledger_ref(spec->ledger);
+    a->fn = spec->fn;
+    a->arg = spec->arg;
+    a->task = spec->task;
+    a->model_id = tkx__strdup(spec->model_id);
+    a->parts = tkx__calloc(room, sizeof *a->parts);
+    a->requests = tkx__calloc(room, sizeof *a->requests);
+    if (!a->model_id || !a->parts || !a->requests)
+        return tkx__fail_memory(err);
+    return fill(a, spec, err);
+}
+
+tkx__attach *tkx__attach_start(const tkx__attach_spec *spec, tkx_error **err)
 {
     tkx__attach *a = tkx__calloc(1, sizeof *a);
 
-    if (!a)
+    if (!a) {
+        tkx__fail_memory(err);
         return NULL;
-    a->site = site;
-    a->ledger = tkx__ledger_ref(ledger);
-    a->fn = fn;
-    a->arg = arg;
-    a->model_id = tkx__strdup(model_id);
-    a->parts = tkx__calloc(n ? n : 1, sizeof *a->parts);
-    a->requests = tkx__calloc(n ? n : 1, sizeof *a->requests);
-    if (!a->model_id || !a->parts || !a->requests) {
+    }
+    if (init(a, spec, err) != TKX_OK) {
         tkx__attach_free(a);
         return NULL;
     }
-    a->n = n;
-    for (size_t i = 0; i < n; i++) {
-        a->parts[i].row = &rows[i];
-        a->parts[i].kind = tkx__op_kind_find(rows[i].op);
-        a->requests[i].attach = a;
-        tkx__buf_init(&a->requests[i].body, MAX_BODY);
-        if (!a->parts[i].kind) { /* of a newer version, or not ours */
-            a->n = i;
-            tkx__attach_free(a);
-            return NULL;
-        }
-    }
-    tkx__op_register(site, &a->base, abort_attach);
+    const tkx__io *io = &a->site->io;
     a->is_reading = true; /* fn never runs inside this */
-    if (!site->io.ops->post(site->io.ctx, start_later, a)) {
-        tkx__op_unregister(site, &a->base);
+    if (!io->ops->post(io->ctx, start_later, a)) {
+        tkx__fail(err, TKX_ERR_CLOSED, "resume: the context was closed");
         tkx__attach_free(a);
         return NULL;
     }
+    tkx__op_register(a->site, &a->base, abort_attach);
     return a;
 }

@@ -49,10 +49,18 @@ typedef struct tkx__attach tkx__attach;
 /* Told once.  parts[n] belong to the attach, which the receiver frees. */
 typedef void tkx__attach_fn(void *arg, tkx__attach_end end, tkx_error *error);
 
-/* rows[n], by number on the wire, stay until the end.  NULL: no memory. */
-tkx__attach *tkx__attach_start(tkx__site *site, tkx__ledger *ledger, const char *model_id,
-                               const tkx__store_part *rows, size_t n, tkx__attach_fn *fn,
-                               void *arg);
+typedef struct tkx__attach_spec {
+    struct tkx__task *task; /* whose future shows what goes on */
+    tkx__ledger *ledger;
+    const char *model_id;        /* copied */
+    const tkx__store_part *rows; /* by number on the wire; they stay until the end */
+    size_t n_rows;
+    tkx__attach_fn *fn; /* never inside the start */
+    void *arg;
+} tkx__attach_spec;
+
+/* NULL: NO_MEMORY, CLOSED, or UNSUPPORTED for an operation that is not known here. */
+tkx__attach *tkx__attach_start(const tkx__attach_spec *spec, tkx_error **err);
 tkx__attached *tkx__attach_parts(tkx__attach *attach);
 size_t tkx__attach_n_sent(const tkx__attach *attach);
 void tkx__attach_free(tkx__attach *attach); /* after fn; accepts NULL */

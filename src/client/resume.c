@@ -141,6 +141,9 @@ static tkx_status read_totals(resume *r, tkx__store *store, tkx_error **err)
 
     if (st == TKX_OK)
         st = tkx__store_next_seq(store, &r->next_seq, err);
+    if (st == TKX_OK && r->next_seq < 1)
+        st = tkx__fail(err, TKX_ERR_PARSE, "journal %s: seq_id %lld",
+                       tkx__store_path(store), (long long)r->next_seq);
     return st;
 }
 
@@ -237,15 +240,20 @@ static void on_attached(void *arg, tkx__attach_end end, tkx_error *error)
 
 static void attach_rows(resume *r)
 {
+    const tkx__attach_spec spec = {
+        .task = &r->c.task,
+        .ledger = r->c.ledger,
+        .model_id = r->training->model_id,
+        .rows = r->rows,
+        .n_rows = r->n_rows,
+        .fn = on_attached,
+        .arg = r,
+    };
     tkx_error *error = NULL;
 
-    r->attach =
-        tkx__attach_start(r->c.task.service->site, r->c.ledger, r->training->model_id,
-                          r->rows, r->n_rows, on_attached, r);
-    if (r->attach)
-        return;
-    tkx__fail_memory(&error);
-    fail(r, error);
+    r->attach = tkx__attach_start(&spec, &error);
+    if (!r->attach)
+        fail(r, error);
 }
 
 /* --- a model -------------------------------------------------------------------------
@@ -537,6 +545,7 @@ tkx_status tkx_training_resume(tkx_service *service, tkx_journal *journal,
     tkx__arena_init(&r->arena, 4096, MAX_ARENA);
     r->journal = tkx__journal_ref(journal);
     r->mode = o.mode;
+    task->timeout_ms = o.timeout_ms;
     r->c.on_made = on_made;
     r->c.on_failed = on_failed;
     st = tkx__service_post(service, begin, r, err);
