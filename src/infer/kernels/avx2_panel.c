@@ -55,15 +55,15 @@ TKX__INLINE void dot32(const panel32 *p, const group *g, size_t b, int n_tok, in
     }
 }
 
-TKX__INLINE void micro32(const panel32 *p, size_t n_blocks, const group *g, int n_tok,
-                         int steps, int offset_bits, bool has_min)
+TKX__INLINE void micro32(const panel32 *p, size_t first, size_t n_blocks, const group *g,
+                         int n_tok, int steps, int offset_bits, bool has_min)
 {
     __m256 y[4][2];
 
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < 2; r++)
-            y[t][r] = _mm256_loadu_ps(g->out[t] + 8 * r);
-    for (size_t b = 0; b < n_blocks; b++, p++) {
+            y[t][r] = first ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
+    for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m256i dot[4][2];
 
         dot32(p, g, b, n_tok, steps, dot);
@@ -137,16 +137,17 @@ TKX__INLINE __m256i dot_pairs(const panel256 *p, const uint8_t *sums, int r, int
     return acc;
 }
 
-TKX__INLINE void micro256(const panel256 *p, size_t n_blocks, const group *g, int n_tok,
-                          int sub_steps, int steps, int offset_bits, bool has_min)
+TKX__INLINE void micro256(const panel256 *p, size_t first, size_t n_blocks,
+                          const group *g, int n_tok, int sub_steps, int steps,
+                          int offset_bits, bool has_min)
 {
     __m256 y[4][2];
     int n_sub = 64 / sub_steps;
 
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < 2; r++)
-            y[t][r] = _mm256_loadu_ps(g->out[t] + 8 * r);
-    for (size_t b = 0; b < n_blocks; b++, p++) {
+            y[t][r] = first ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
+    for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m256i dot[4][2];
 
         for (int t = 0; t < n_tok; t++)
@@ -183,14 +184,15 @@ TKX__INLINE void micro256(const panel256 *p, size_t n_blocks, const group *g, in
  * Two 8-bit signed numbers have no room for pairs in 16 bits, and taking signs apart
  * costs as much as it saves: Q8_0 multiplies 16-bit integers.
  */
-TKX__INLINE void micro8(const panel8 *p, size_t n_blocks, const group *g, int n_tok)
+TKX__INLINE void micro8(const panel8 *p, size_t first, size_t n_blocks, const group *g,
+                        int n_tok)
 {
     __m256 y[4][2];
 
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < 2; r++)
-            y[t][r] = _mm256_loadu_ps(g->out[t] + 8 * r);
-    for (size_t b = 0; b < n_blocks; b++, p++) {
+            y[t][r] = first ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
+    for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m256i dot[4][2];
 
         for (int t = 0; t < n_tok; t++)
@@ -223,44 +225,47 @@ TKX__INLINE void micro8(const panel8 *p, size_t n_blocks, const group *g, int n_
             _mm256_storeu_ps(g->out[t] + 8 * r, y[t][r]);
 }
 
-static void micro_q8_0(const void *panel, size_t n, const group *g, size_t n_tok)
+static void micro_q8_0(const void *panel, size_t first, size_t n, const group *g,
+                       size_t n_tok)
 {
     if (n_tok == 4)
-        micro8(panel, n, g, 4);
+        micro8(panel, first, n, g, 4);
     else if (n_tok == 3)
-        micro8(panel, n, g, 3);
+        micro8(panel, first, n, g, 3);
     else if (n_tok == 2)
-        micro8(panel, n, g, 2);
+        micro8(panel, first, n, g, 2);
     else
-        micro8(panel, n, g, 1);
+        micro8(panel, first, n, g, 1);
 }
 
 /* ---- one type, one chunk of columns ---- */
 
 #define PANEL_FN_32(NAME, STEPS, OFFSET_BITS, HAS_MIN)                                   \
-    static void micro_##NAME(const void *panel, size_t n, const group *g, size_t n_tok)  \
+    static void micro_##NAME(const void *panel, size_t first, size_t n, const group *g,  \
+                             size_t n_tok)                                               \
     {                                                                                    \
         if (n_tok == 4)                                                                  \
-            micro32(panel, n, g, 4, STEPS, OFFSET_BITS, HAS_MIN);                        \
+            micro32(panel, first, n, g, 4, STEPS, OFFSET_BITS, HAS_MIN);                 \
         else if (n_tok == 3)                                                             \
-            micro32(panel, n, g, 3, STEPS, OFFSET_BITS, HAS_MIN);                        \
+            micro32(panel, first, n, g, 3, STEPS, OFFSET_BITS, HAS_MIN);                 \
         else if (n_tok == 2)                                                             \
-            micro32(panel, n, g, 2, STEPS, OFFSET_BITS, HAS_MIN);                        \
+            micro32(panel, first, n, g, 2, STEPS, OFFSET_BITS, HAS_MIN);                 \
         else                                                                             \
-            micro32(panel, n, g, 1, STEPS, OFFSET_BITS, HAS_MIN);                        \
+            micro32(panel, first, n, g, 1, STEPS, OFFSET_BITS, HAS_MIN);                 \
     }
 
 #define PANEL_FN_256(NAME, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN)                       \
-    static void micro_##NAME(const void *panel, size_t n, const group *g, size_t n_tok)  \
+    static void micro_##NAME(const void *panel, size_t first, size_t n, const group *g,  \
+                             size_t n_tok)                                               \
     {                                                                                    \
         if (n_tok == 4)                                                                  \
-            micro256(panel, n, g, 4, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);            \
+            micro256(panel, first, n, g, 4, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
         else if (n_tok == 3)                                                             \
-            micro256(panel, n, g, 3, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);            \
+            micro256(panel, first, n, g, 3, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
         else if (n_tok == 2)                                                             \
-            micro256(panel, n, g, 2, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);            \
+            micro256(panel, first, n, g, 2, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
         else                                                                             \
-            micro256(panel, n, g, 1, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);            \
+            micro256(panel, first, n, g, 1, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
     }
 
 PANEL_FN_32(q4_0, 8, 3, false)
@@ -299,24 +304,21 @@ static tkx__micro_fn *find_micro(tkx__wtype type)
     }
 }
 
-/* n_tok tokens from `tok` on, columns from block `first` on. */
-static void make_group(const tkx__tile *t, float *out, size_t tok, size_t n_tok,
-                       size_t col, size_t block, group *g)
+/* Tokens tok .. tok + n_tok - 1. */
+static void make_group(const tkx__tile *t, size_t tok, size_t n_tok, size_t block,
+                       group *g)
 {
     tkx__act_form form = block == 32 ? TKX__ACT_Q8_32 : TKX__ACT_Q8_256;
 
     for (size_t i = 0; i < n_tok; i++) {
         const uint8_t *act = tkx__tile_act(t, tok + i);
 
-        g->q[i] = (const int8_t *)act + col;
-        g->d[i] = (const float *)(const void *)(act + tkx__act_d_offset(t->n_cols)) +
-                  col / block;
-        g->sum[i] = act + tkx__act_sum_offset(form, t->n_cols) + col / 8;
-        g->sum32[i] =
-            block == 32 ? NULL : act + tkx__act_sum32_offset(t->n_cols) + col / 16;
+        g->q[i] = (const int8_t *)act;
+        g->d[i] = (const float *)(const void *)(act + tkx__act_d_offset(t->n_cols));
+        g->sum[i] = act + tkx__act_sum_offset(form, t->n_cols);
+        g->sum32[i] = block == 32 ? NULL : act + tkx__act_sum32_offset(t->n_cols);
         g->wide[i] =
-            (const int16_t *)(const void *)(act + tkx__act_wide_offset(t->n_cols)) + col;
-        g->out[i] = out + (tok + i) * ROWS;
+            (const int16_t *)(const void *)(act + tkx__act_wide_offset(t->n_cols));
     }
 }
 
@@ -364,12 +366,57 @@ static size_t chunk_of(tkx__wtype type)
     return type == TKX__W_Q8_0 ? 512 : 1024;
 }
 
-static void put_sums(const tkx__tile *t, size_t r0, const float *out)
+/* What a tile is worked on with; in the thread's scratch. */
+typedef struct desk {
+    group groups[TKX__TILE_TOKENS / TKX__STRIP_TOKENS];
+    float out[TKX__TILE_TOKENS * ROWS];
+    uint8_t room[TKX__STRIP_ROOM];
+    panel256 panel[4]; /* or panel32[32], panel8[16]; larger than those */
+} desk;
+
+_Static_assert(sizeof(desk) <= TKX__TILE_SCRATCH, "a tile's desk fits its scratch");
+_Static_assert(sizeof(panel256) * 4 >= sizeof(panel32) * 32, "1024 columns");
+_Static_assert(sizeof(panel256) * 4 >= sizeof(panel8) * 16, "512 columns");
+
+/* All groups of the tile; returns how many. */
+static size_t make_groups(const tkx__tile *t, size_t at_once, desk *k)
 {
-    size_t n_rows = t->n_rows - r0 < ROWS ? t->n_rows - r0 : ROWS;
+    size_t block = tkx__wtype_block_cols(t->type);
+    size_t n = 0;
+
+    for (size_t tok = 0; tok < t->n_tok; tok += at_once, n++)
+        make_group(t, tok, t->n_tok - tok < at_once ? t->n_tok - tok : at_once, block,
+                   &k->groups[n]);
+    return n;
+}
+
+/*
+ * Sums of rows r0 .. r0 + 15 go where they belong, unless there are fewer rows: then they
+ * pass through the desk.
+ */
+static void aim_groups(const tkx__tile *t, size_t r0, size_t at_once, desk *k)
+{
+    bool is_whole = t->n_rows - r0 >= ROWS;
 
     for (size_t tok = 0; tok < t->n_tok; tok++)
-        memcpy(t->out + tok * t->out_stride + r0, out + tok * ROWS, n_rows * sizeof *out);
+        k->groups[tok / at_once].out[tok % at_once] =
+            is_whole ? t->out + tok * t->out_stride + r0 : k->out + tok * ROWS;
+}
+
+static void put_rest(const tkx__tile *t, size_t r0, const desk *k)
+{
+    if (t->n_rows - r0 >= ROWS)
+        return;
+    for (size_t tok = 0; tok < t->n_tok; tok++)
+        memcpy(t->out + tok * t->out_stride + r0, k->out + tok * ROWS,
+               (t->n_rows - r0) * sizeof *k->out);
+}
+
+static size_t group_size(const tkx__tile *t, size_t at_once, size_t i)
+{
+    size_t left = t->n_tok - i * at_once;
+
+    return left < at_once ? left : at_once;
 }
 
 /* Many tokens: the strips are unpacked to a panel once for all. */
@@ -377,27 +424,22 @@ void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once)
 {
     tkx__unpack_fn *unpack = tkx__avx2_unpacker(t->type);
     size_t block = tkx__wtype_block_cols(t->type);
-    size_t chunk = chunk_of(t->type);
-    float *out = t->scratch; /* [n_tok][16] */
-    uint8_t *room = (uint8_t *)(out + TKX__TILE_TOKENS * ROWS);
-    void *panel = room + TKX__STRIP_ROOM;
-    group g;
+    size_t n_blocks = t->n_cols / block;
+    size_t chunk = chunk_of(t->type) / block;
+    desk *k = t->scratch;
+    size_t n_groups = make_groups(t, at_once, k);
 
     for (size_t r0 = 0; r0 < t->n_rows; r0 += ROWS) {
-        memset(out, 0, t->n_tok * ROWS * sizeof *out);
-        for (size_t c = 0; c < t->n_cols; c += chunk) {
-            size_t cols = t->n_cols - c < chunk ? t->n_cols - c : chunk;
-            strips16 s = find_strips(t, r0, c / block, cols / block, room);
+        aim_groups(t, r0, at_once, k);
+        for (size_t b = 0; b < n_blocks; b += chunk) {
+            size_t n = n_blocks - b < chunk ? n_blocks - b : chunk;
+            strips16 s = find_strips(t, r0, b, n, k->room);
 
-            unpack(s.at, cols / block, panel);
-            for (size_t tok = 0; tok < t->n_tok; tok += at_once) {
-                size_t n = t->n_tok - tok < at_once ? t->n_tok - tok : at_once;
-
-                make_group(t, out, tok, n, c, block, &g);
-                micro(panel, cols / block, &g, n);
-            }
+            unpack(s.at, n, k->panel);
+            for (size_t i = 0; i < n_groups; i++)
+                micro(k->panel, b, n, &k->groups[i], group_size(t, at_once, i));
         }
-        put_sums(t, r0, out);
+        put_rest(t, r0, k);
     }
 }
 
@@ -405,28 +447,23 @@ void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once)
 static void strip_tile(const tkx__tile *t)
 {
     size_t block = tkx__wtype_block_cols(t->type);
+    size_t n_blocks = t->n_cols / block;
+    size_t chunk = t->is_packed ? n_blocks : chunk_of(t->type) / block;
     tkx__strip_fn *fn =
         block == 32 ? tkx__avx2_strip32(t->type) : tkx__avx2_strip256(t->type);
-    size_t chunk = t->is_packed ? t->n_cols : chunk_of(t->type);
-    float *out = t->scratch; /* [n_tok][16] */
-    uint8_t *room = (uint8_t *)(out + TKX__TILE_TOKENS * ROWS);
-    group g;
+    desk *k = t->scratch;
+    size_t n_groups = make_groups(t, TKX__STRIP_TOKENS, k);
 
     for (size_t r0 = 0; r0 < t->n_rows; r0 += ROWS) {
-        memset(out, 0, t->n_tok * ROWS * sizeof *out);
-        for (size_t c = 0; c < t->n_cols; c += chunk) {
-            size_t cols = t->n_cols - c < chunk ? t->n_cols - c : chunk;
-            strips16 s = find_strips(t, r0, c / block, cols / block, room);
+        aim_groups(t, r0, TKX__STRIP_TOKENS, k);
+        for (size_t b = 0; b < n_blocks; b += chunk) {
+            size_t n = n_blocks - b < chunk ? n_blocks - b : chunk;
+            strips16 s = find_strips(t, r0, b, n, k->room);
 
-            for (size_t tok = 0; tok < t->n_tok; tok += TKX__STRIP_TOKENS) {
-                size_t n = t->n_tok - tok < TKX__STRIP_TOKENS ? t->n_tok - tok
-                                                              : TKX__STRIP_TOKENS;
-
-                make_group(t, out, tok, n, c, block, &g);
-                fn(s.at, cols / block, &g, n);
-            }
+            for (size_t i = 0; i < n_groups; i++)
+                fn(s.at, b, n, &k->groups[i], group_size(t, TKX__STRIP_TOKENS, i));
         }
-        put_sums(t, r0, out);
+        put_rest(t, r0, k);
     }
 }
 
@@ -438,5 +475,5 @@ void tkx__avx2_panel_q(const tkx__tile *t)
     if (t->n_tok < PANEL_TOKENS)
         strip_tile(t);
     else
-        tkx__panel_tile(t, find_micro(t->type), 4);
+        tkx__panel_tile(t, find_micro(t->type), TKX__STRIP_TOKENS);
 }

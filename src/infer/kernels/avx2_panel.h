@@ -14,20 +14,20 @@
 
 /* 32 columns of 16 rows. */
 typedef struct panel32 {
-    uint8_t q[8][2][32]; /* [columns / 4][rows / 8][row][4] */
+    _Alignas(64) uint8_t q[8][2][32]; /* [columns / 4][rows / 8][row][4] */
     float d[2][8];
     float m[2][8];
 } panel32;
 
 /* 32 columns of 16 rows of Q8_0, two columns of 8 rows to a register. */
 typedef struct panel8 {
-    int16_t q[16][2][16];
+    _Alignas(64) int16_t q[16][2][16];
     float d[2][8];
 } panel8;
 
 /* 256 columns of 16 rows.  pair: (scale or min of 2j, of 2j + 1) */
 typedef struct panel256 {
-    uint8_t q[64][2][32];
+    _Alignas(64) uint8_t q[64][2][32];
     int16_t scale[16][2][16]; /* [sub-block][rows / 8][row][2 equal]; 8 or 16 used */
     int16_t pair[8][2][16];   /* 4 or 8 used */
     float d[2][8];
@@ -37,8 +37,7 @@ typedef struct panel256 {
 /* Tokens that a multiplication meets at once: 4 with 16 registers, 8 with 32. */
 #define TKX__PANEL_TOKENS 8
 
-/* Up to TKX__PANEL_TOKENS tokens: their activations from the panel's first column on,
- * their sums. */
+/* Up to TKX__PANEL_TOKENS tokens: their activations, their sums. */
 typedef struct tkx__panel_group {
     const int8_t *q[TKX__PANEL_TOKENS];
     const float *d[TKX__PANEL_TOKENS];
@@ -48,9 +47,12 @@ typedef struct tkx__panel_group {
     float *out[TKX__PANEL_TOKENS];           /* [16] */
 } tkx__panel_group;
 
-/* Adds n_blocks blocks of a panel times n_tok tokens (1 .. at_once) to their out. */
-typedef void tkx__micro_fn(const void *panel, size_t n_blocks, const tkx__panel_group *g,
-                           size_t n_tok);
+/*
+ * Blocks first .. first + n_blocks - 1, which the panel holds, times n_tok tokens
+ * (1 .. at_once), added to their out; to nothing when first is 0.
+ */
+typedef void tkx__micro_fn(const void *panel, size_t first, size_t n_blocks,
+                           const tkx__panel_group *g, size_t n_tok);
 
 /* A whole tile, at_once tokens at a time. */
 void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once);

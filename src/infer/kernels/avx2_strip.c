@@ -96,7 +96,7 @@ TKX__INLINE void dot_bytes(const uint8_t *const p[STRIPS], const group *g, size_
 }
 
 TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
-                         size_t n_blocks, const group *g, int n_tok)
+                         size_t first, size_t n_blocks, const group *g, int n_tok)
 {
     bool has_min = type == TKX__W_Q4_1 || type == TKX__W_Q5_1;
     int offset_bits = type == TKX__W_Q4_0 ? 3 : type == TKX__W_Q5_0 ? 4 : 0;
@@ -107,8 +107,8 @@ TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
     TKX__UNROLL
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < STRIPS; r++)
-            y[t][r] = _mm256_loadu_ps(g->out[t] + 8 * r);
-    for (size_t b = 0; b < n_blocks; b++) {
+            y[t][r] = first ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
+    for (size_t b = first; b < first + n_blocks; b++) {
         __m256i dot[TKX__STRIP_TOKENS][STRIPS];
         __m256 d[STRIPS];
 
@@ -147,17 +147,17 @@ TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
 }
 
 #define STRIP_FN(NAME, TYPE)                                                             \
-    static void strip_##NAME(const uint8_t *const s[STRIPS], size_t n, const group *g,   \
-                             size_t n_tok)                                               \
+    static void strip_##NAME(const uint8_t *const s[STRIPS], size_t first, size_t n,     \
+                             const group *g, size_t n_tok)                               \
     {                                                                                    \
         if (n_tok == 4)                                                                  \
-            strip32(TYPE, s, n, g, 4);                                                   \
+            strip32(TYPE, s, first, n, g, 4);                                            \
         else if (n_tok == 3)                                                             \
-            strip32(TYPE, s, n, g, 3);                                                   \
+            strip32(TYPE, s, first, n, g, 3);                                            \
         else if (n_tok == 2)                                                             \
-            strip32(TYPE, s, n, g, 2);                                                   \
+            strip32(TYPE, s, first, n, g, 2);                                            \
         else                                                                             \
-            strip32(TYPE, s, n, g, 1);                                                   \
+            strip32(TYPE, s, first, n, g, 1);                                            \
     }
 
 STRIP_FN(q4_0, TKX__W_Q4_0)

@@ -14,10 +14,11 @@
 #define TKX__STRIP_TOKENS 4
 
 /*
- * Adds n_blocks blocks of two strips (the second's sums beside the first's) times n_tok
- * (1 .. TKX__STRIP_TOKENS) tokens to their out [16].
+ * Blocks first .. first + n_blocks - 1 of two strips (which begin with the first; the
+ * second's sums beside the first's) times n_tok (1 .. TKX__STRIP_TOKENS) tokens, added to
+ * their out [16]; to nothing when first is 0.
  */
-typedef void tkx__strip_fn(const uint8_t *const strip[2], size_t n_blocks,
+typedef void tkx__strip_fn(const uint8_t *const strip[2], size_t first, size_t n_blocks,
                            const tkx__panel_group *g, size_t n_tok);
 
 tkx__strip_fn *tkx__avx2_strip32(tkx__wtype type);  /* blocks of 32 */

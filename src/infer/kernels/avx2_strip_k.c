@@ -124,14 +124,14 @@ TKX__INLINE void read_numbers(tkx__wtype type, const uint8_t *const p[STRIPS],
 }
 
 TKX__INLINE void strip256(tkx__wtype type, const uint8_t *const strip[STRIPS],
-                          size_t n_blocks, const group *g, int n_tok)
+                          size_t first, size_t n_blocks, const group *g, int n_tok)
 {
     int offset_bits = type == TKX__W_Q3_K ? 2 : type == TKX__W_Q6_K ? 5 : 0;
     size_t size = tkx__wtype_block_size(type) * TKX__STRIP_ROWS;
     int n_pairs = 32 / strip256_steps(type);
     const uint8_t *p[STRIPS] = {strip[0], strip[1]};
 
-    for (size_t b = 0; b < n_blocks; b++) {
+    for (size_t b = first; b < first + n_blocks; b++) {
         __m256i dot[TKX__STRIP_TOKENS][STRIPS];
         __m256i scale[16 * STRIPS];
         __m256i pair[8 * STRIPS];
@@ -162,7 +162,7 @@ TKX__INLINE void strip256(tkx__wtype type, const uint8_t *const strip[STRIPS],
             }
             TKX__UNROLL
             for (int r = 0; r < STRIPS; r++) {
-                __m256 y = _mm256_loadu_ps(g->out[t] + 8 * r);
+                __m256 y = b ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
                 __m256i i = dot[t][r];
 
                 if (offset_bits)
@@ -181,17 +181,17 @@ TKX__INLINE void strip256(tkx__wtype type, const uint8_t *const strip[STRIPS],
 }
 
 #define STRIP_FN(NAME, TYPE)                                                             \
-    static void strip_##NAME(const uint8_t *const s[STRIPS], size_t n, const group *g,   \
-                             size_t n_tok)                                               \
+    static void strip_##NAME(const uint8_t *const s[STRIPS], size_t first, size_t n,     \
+                             const group *g, size_t n_tok)                               \
     {                                                                                    \
         if (n_tok == 4)                                                                  \
-            strip256(TYPE, s, n, g, 4);                                                  \
+            strip256(TYPE, s, first, n, g, 4);                                           \
         else if (n_tok == 3)                                                             \
-            strip256(TYPE, s, n, g, 3);                                                  \
+            strip256(TYPE, s, first, n, g, 3);                                           \
         else if (n_tok == 2)                                                             \
-            strip256(TYPE, s, n, g, 2);                                                  \
+            strip256(TYPE, s, first, n, g, 2);                                           \
         else                                                                             \
-            strip256(TYPE, s, n, g, 1);                                                  \
+            strip256(TYPE, s, first, n, g, 1);                                           \
     }
 
 STRIP_FN(q2_k, TKX__W_Q2_K)

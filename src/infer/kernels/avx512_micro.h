@@ -59,15 +59,15 @@ TKX__INLINE void wide_dot32(const panel32 *p, const tkx__panel_group *g, size_t 
     }
 }
 
-TKX__INLINE void wide_micro32(const panel32 *p, size_t n_blocks,
+TKX__INLINE void wide_micro32(const panel32 *p, size_t first, size_t n_blocks,
                               const tkx__panel_group *g, size_t n_tok, int steps,
                               unsigned offset_bits, bool has_min)
 {
     __m512 y[TKX__WIDE_TOKENS];
 
     for (size_t t = 0; t < n_tok; t++)
-        y[t] = _mm512_loadu_ps(g->out[t]);
-    for (size_t b = 0; b < n_blocks; b++, p++) {
+        y[t] = first ? _mm512_loadu_ps(g->out[t]) : _mm512_setzero_ps();
+    for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m512i dot[TKX__WIDE_TOKENS];
 
         wide_dot32(p, g, b, n_tok, steps, dot);
@@ -89,14 +89,14 @@ TKX__INLINE void wide_micro32(const panel32 *p, size_t n_blocks,
         _mm512_storeu_ps(g->out[t], y[t]);
 }
 
-TKX__INLINE void wide_micro8(const panel8 *p, size_t n_blocks, const tkx__panel_group *g,
-                             size_t n_tok, int steps)
+TKX__INLINE void wide_micro8(const panel8 *p, size_t first, size_t n_blocks,
+                             const tkx__panel_group *g, size_t n_tok, int steps)
 {
     __m512 y[TKX__WIDE_TOKENS];
 
     for (size_t t = 0; t < n_tok; t++)
-        y[t] = _mm512_loadu_ps(g->out[t]);
-    for (size_t b = 0; b < n_blocks; b++, p++) {
+        y[t] = first ? _mm512_loadu_ps(g->out[t]) : _mm512_setzero_ps();
+    for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m512i dot[TKX__WIDE_TOKENS];
 
         for (size_t t = 0; t < n_tok; t++)
@@ -149,15 +149,15 @@ TKX__INLINE void wide_dot256(const panel256 *p, const tkx__panel_group *g, size_
     }
 }
 
-TKX__INLINE void wide_micro256(const panel256 *p, size_t n_blocks,
+TKX__INLINE void wide_micro256(const panel256 *p, size_t first, size_t n_blocks,
                                const tkx__panel_group *g, size_t n_tok, int sub_steps,
                                int steps, unsigned offset_bits, bool has_min)
 {
     __m512 y[TKX__WIDE_TOKENS];
 
     for (size_t t = 0; t < n_tok; t++)
-        y[t] = _mm512_loadu_ps(g->out[t]);
-    for (size_t b = 0; b < n_blocks; b++, p++) {
+        y[t] = first ? _mm512_loadu_ps(g->out[t]) : _mm512_setzero_ps();
+    for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m512i dot[TKX__WIDE_TOKENS];
 
         wide_dot256(p, g, b, n_tok, sub_steps, steps, dot);
@@ -187,14 +187,14 @@ TKX__INLINE void wide_micro256(const panel256 *p, size_t n_blocks,
 
 /* All eight at once where there are eight, so that arrays become registers. */
 #define TKX__WIDE(NAME, CALL, ...)                                                       \
-    static void NAME(const void *panel, size_t n, const tkx__panel_group *g,             \
-                     size_t n_tok)                                                       \
+    static void NAME(const void *panel, size_t first, size_t n,                          \
+                     const tkx__panel_group *g, size_t n_tok)                            \
     {                                                                                    \
         if (n_tok == TKX__WIDE_TOKENS)                                                   \
-            CALL(panel, n, g, TKX__WIDE_TOKENS, __VA_ARGS__);                            \
+            CALL(panel, first, n, g, TKX__WIDE_TOKENS, __VA_ARGS__);                     \
         else                                                                             \
             for (size_t t = 0; t < n_tok; t++)                                           \
-                CALL(panel, n,                                                           \
+                CALL(panel, first, n,                                                    \
                      &(tkx__panel_group){{g->q[t]},                                      \
                                          {g->d[t]},                                      \
                                          {g->sum[t]},                                    \

@@ -159,6 +159,14 @@ static void put_tile(const tkx__work *w, const unit *u, const tkx__tile *t, size
     }
 }
 
+/* True when the tile's sums are the product's rows as they come. */
+static bool is_as_computed(const unit *u)
+{
+    const tkx__product *p = u->product;
+
+    return p && p->w == u->w && !p->add && !p->bias && !p->y_rows;
+}
+
 static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thread)
 {
     size_t n_chunks = (u->n_tok + u->toks_per_piece - 1) / u->toks_per_piece;
@@ -182,13 +190,19 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         .out_stride = u->rows_per_piece,
         .scratch = tkx__work_scratch(w, thread),
     };
+    bool is_direct = is_as_computed(u);
 
+    if (is_direct) {
+        t.out = u->product->y + tok * u->product->y_stride + row;
+        t.out_stride = u->product->y_stride;
+    }
     if (u->product && u->product->w == u->w &&
         tkx__act_form_of(u->w->type, w->compute) != TKX__ACT_F32)
         w->k->tile_q(&t);
     else
         w->k->tile_f(&t);
-    put_tile(w, u, &t, row);
+    if (!is_direct)
+        put_tile(w, u, &t, row);
 }
 
 /* Find the unit that piece belongs to, and do it; or, with do_it false, count pieces. */
