@@ -38,6 +38,24 @@ int cmd_hw(int argc, char **argv)
     return CLI_OK;
 }
 
+/* How the model comes to be in that type. */
+static const char *way_to(const tkx_hw_fit *fits, size_t i)
+{
+    static const char *const floats[] = {"F32", "F16", "BF16"};
+    const char *type = fits[i].weight_type;
+    int is_float = 0;
+
+    for (int f = 0; f < 3; f++)
+        is_float |= strcmp(fits[0].weight_type, floats[f]) == 0;
+    if (fits[i].is_stored)
+        return "as stored";
+    if (is_float && strcmp(type, "Q8_0") == 0)
+        return "--weights q8_0";
+    if (is_float && strcmp(type, "Q4_0") == 0)
+        return "--weights q4_0";
+    return "another file";
+}
+
 static void print_fits(const tkx_hw_fit *fits, size_t n)
 {
     printf("%-8s %10s %-14s %12s %10s\n", "type", "weights", "verdict", "context",
@@ -47,9 +65,9 @@ static void print_fits(const tkx_hw_fit *fits, size_t n)
 
         if (fits[i].tokens_per_s > 0)
             snprintf(speed, sizeof speed, "<= %.1f", fits[i].tokens_per_s);
-        printf("%-8s %7.2f GB %-14s %12zu %10s%s\n", fits[i].weight_type,
+        printf("%-8s %7.2f GB %-14s %12zu %10s  (%s)\n", fits[i].weight_type,
                (double)fits[i].weight_bytes / 1e9, fits[i].fits ? "fits" : "does not fit",
-               fits[i].max_context, speed, fits[i].is_stored ? "  (as stored)" : "");
+               fits[i].max_context, speed, way_to(fits, i));
     }
 }
 
@@ -64,6 +82,7 @@ static cJSON *fits_to_json(const char *model, const tkx_hw_fit *fits, size_t n)
 
         cJSON_AddStringToObject(fit, "weight_type", fits[i].weight_type);
         cJSON_AddBoolToObject(fit, "is_stored", fits[i].is_stored);
+        cJSON_AddStringToObject(fit, "how", way_to(fits, i));
         cJSON_AddNumberToObject(fit, "weight_bytes", (double)fits[i].weight_bytes);
         cJSON_AddBoolToObject(fit, "fits", fits[i].fits);
         cJSON_AddNumberToObject(fit, "max_context", (double)fits[i].max_context);

@@ -45,6 +45,8 @@ cJSON *hw_to_json(const tkx_hw_info *info)
     cJSON *object = cJSON_CreateObject();
     cJSON *caches = cJSON_AddArrayToObject(object, "cache_bytes");
     cJSON *kernels = cJSON_AddObjectToObject(object, "kernels");
+    cJSON *warnings = cJSON_AddArrayToObject(object, "warnings");
+    char text[256];
 
     cJSON_AddStringToObject(object, "cpu", info->cpu);
     cJSON_AddStringToObject(object, "features", info->features);
@@ -64,23 +66,62 @@ cJSON *hw_to_json(const tkx_hw_info *info)
     for (size_t i = 0; i < info->n_kernels; i++)
         cJSON_AddStringToObject(kernels, info->kernels[i].name,
                                 state_names[info->kernels[i].state]);
+    for (size_t i = 0; i < info->n_kernels; i++) {
+        if (hw_warning(info, i, text, sizeof text))
+            cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+    }
     return object;
+}
+
+/* Is the word among those of a list by blanks? */
+static int has_word(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *at = list; (at = strstr(at, word)) != NULL; at += n) {
+        if ((at == list || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
+            return 1;
+    }
+    return 0;
+}
+
+/* What a CPU says that could run a set. */
+static const char *feature_of(const char *kernels)
+{
+    return strcmp(kernels, "avx512") == 0 ? "avx512bw" : kernels;
+}
+
+int hw_warning(const tkx_hw_info *info, size_t i, char *text, size_t size)
+{
+    const tkx_hw_kernels *k = &info->kernels[i];
+
+    if (k->state == TKX_HW_KERNELS_UNVERIFIED)
+        snprintf(text, size,
+                 "note: kernels %s are unverified and off; TKX_KERNELS=%s tries them",
+                 k->name, k->name);
+    else if (k->state == TKX_HW_KERNELS_NOT_BUILT &&
+             has_word(info->features, feature_of(k->name)))
+        snprintf(text, size,
+                 "warning: this CPU has %s, this build has no kernels for it: local "
+                 "models will be slower than they need be; build with a compiler that "
+                 "knows it",
+                 k->name);
+    else if (k->state == TKX_HW_KERNELS_USED && strcmp(k->name, "scalar") == 0)
+        snprintf(text, size,
+                 "warning: only the plain kernels run here: local models will be slow");
+    else
+        return 0;
+    return 1;
 }
 
 int hw_print_warnings(const tkx_hw_info *info)
 {
+    char text[256];
     int n = 0;
 
     for (size_t i = 0; i < info->n_kernels; i++) {
-        const tkx_hw_kernels *k = &info->kernels[i];
-
-        if (k->state == TKX_HW_KERNELS_UNVERIFIED) {
-            printf("note: kernels %s are unverified and off; TKX_KERNELS=%s tries them\n",
-                   k->name, k->name);
-            n++;
-        } else if (k->state == TKX_HW_KERNELS_USED && strcmp(k->name, "scalar") == 0) {
-            printf("warning: only the plain kernels run here: local models will be "
-                   "slow\n");
+        if (hw_warning(info, i, text, sizeof text)) {
+            puts(text);
             n++;
         }
     }

@@ -69,3 +69,17 @@ run 2 "${sample[@]}" --logit-bias 7
 says "expected ID=NUMBER"
 run 0 "${sample[@]}" --prompt-logprobs --prompt-logprobs-last-n 1
 prints '"prompt_logprobs":\[null,.*null,-[0-9.]+\]'
+
+# What fits, and how the model comes to be that small.
+run 0 "$tkx" hw fit "$models/qwen2"
+prints '^BF16 .*fits.*\(as stored\)'
+prints '^Q8_0 .*\(--weights q8_0\)'
+prints '^Q6_K .*\(another file\)'
+run 0 "$tkx" hw fit "$models/gguf/qwen2-Q4_0.gguf" --json
+prints '"weight_type":"Q8_0","is_stored":false,"how":"another file"'
+run 0 "$tkx" sample --local "$models/qwen2" --weights q8_0 --prompt-tokens 1,2 --max-tokens 2 --json
+prints '"weight_type":"Q8_0"'
+run 1 "$tkx" sample --local "$models/qwen2" --weights q9 --prompt-tokens 1,2
+says "q8_0 and q4_0"
+run 0 "$tkx" doctor --json
+prints '"warnings":\['
