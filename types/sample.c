@@ -23,10 +23,8 @@ static void write_stop(tkx__json_writer *w, const tkx_sampling_params *p)
     tkx__json_put_key(w, "stop");
     if (p->stop_kind == TKX_STOP_TOKENS)
         tkx__json_put_i32s(w, p->stop_tokens, p->n_stop);
-    else if (p->stop_kind == TKX_STOP_STRINGS)
+    else if (p->stop_kind == TKX_STOP_STRINGS || p->n_stop == 1)
         tkx__json_put_strings(w, p->stop_strings, p->n_stop);
-    else if (p->n_stop == 1)
-        tkx__json_put_string(w, p->stop_strings[0]);
     else
         tkx__json_write_fail(w, TKX_ERR_INVALID_ARGUMENT,
                              "one stop string was announced");

@@ -247,6 +247,13 @@ static bool has_f32_data(const jdom *object)
     return dtype && strcmp(dtype, "float32") == 0;
 }
 
+/* A bare stop string goes out as a list: some servers refuse it otherwise. */
+static bool is_lone_stop(const jdom *ours, const jdom *theirs)
+{
+    return theirs->kind == TKX__JSON_STRING && ours->kind == TKX__JSON_ARRAY &&
+           ours->n == 1 && jdom_equal(&ours->items[0], theirs);
+}
+
 static fixture_verdict compare_objects(fixture *f, const jdom *ours, const jdom *theirs,
                                        const char *path)
 {
@@ -264,6 +271,8 @@ static fixture_verdict compare_objects(fixture *f, const jdom *ours, const jdom 
         if (is_volatile(f, child))
             continue;
         if (fixture_rule_any_text(key) && mine->kind == theirs->items[i].kind)
+            continue;
+        if (strcmp(key, "stop") == 0 && is_lone_stop(mine, &theirs->items[i]))
             continue;
         /* Values of a float32 tensor are written with the digits of a float32. */
         if (compare(f, mine, &theirs->items[i], child,
