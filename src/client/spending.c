@@ -122,7 +122,7 @@ static bool make_room(tkx__spending *s)
 
     if (s->n_reservations < s->n_buckets)
         return true;
-    reservation **buckets = tkx__calloc(n, sizeof *buckets);
+    reservation **buckets = tkx__calloc(n, sizeof(void *));
     if (!buckets)
         return s->n_buckets > 0; /* it only gets slower */
     s->buckets = buckets;

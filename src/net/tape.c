@@ -74,6 +74,14 @@ static bool op_work(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg
     return INNER(ctx)->ops->work(INNER(ctx)->ctx, work, done, arg);
 }
 
+static bool op_run_user(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg)
+{
+    return INNER(ctx)->ops->run_user(INNER(ctx)->ctx, work, done, arg);
+}
+
+_Static_assert(sizeof(tkx__io_ops) == 14 * sizeof(void (*)(void)),
+               "every function of the table has to be passed on here");
+
 tkx_status tkx__tape_init(tkx__tape *t, const tkx__tape_config *config, tkx_error **err)
 {
     t->inner = config->io;
@@ -89,6 +97,7 @@ tkx_status tkx__tape_init(tkx__tape *t, const tkx__tape_config *config, tkx_erro
         .timer_free = op_timer_free,
         .post = op_post,
         .work = op_work,
+        .run_user = op_run_user,
     };
     t->io = (tkx__io){&t->ops, t};
     t->log = config->log;

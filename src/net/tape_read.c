@@ -202,7 +202,7 @@ static tkx_status link_all(tkx__tape *t, tkx__taped **all, size_t n, tkx_error *
 
     for (t->n_buckets = 16; t->n_buckets < n; t->n_buckets *= 2)
         ;
-    t->buckets = tkx__calloc(t->n_buckets, sizeof *t->buckets);
+    t->buckets = tkx__calloc(t->n_buckets, sizeof(void *));
     if (!t->buckets)
         return tkx__fail_memory(err);
     qsort(all, n, sizeof *all, by_number);
@@ -256,7 +256,7 @@ static tkx_status read_lines(tkx__tape *t, tkx__taped ***all, size_t *n, tkx_err
             continue;
         if (*n == capacity) {
             capacity = capacity ? capacity * 2 : 64;
-            tkx__taped **more = tkx__realloc(*all, capacity, sizeof *more);
+            tkx__taped **more = tkx__realloc(*all, capacity, sizeof(void *));
             if (!more)
                 return tkx__fail_memory(err);
             *all = more;

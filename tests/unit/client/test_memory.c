@@ -13,10 +13,14 @@
 #include <tkx/custom_loss.h>
 #include <tkx/journal.h>
 #include <tkx/local.h>
+#include <tkx/metrics.h>
 #include <tkx/queue.h>
+#include <tkx/record.h>
 #include <tkx/rest.h>
 #include <tkx/sampler.h>
+#include <tkx/spending.h>
 #include <tkx/tokenizer.h>
+#include <tkx/trace.h>
 
 #include "scripted.h"
 #include "support/fail_alloc.h"
@@ -63,6 +67,101 @@ static tkx_status make_service(tkx_error **err)
         st = tkx_rest_new(context, NULL, &rest, err);
     tkx_rest_free(rest);
     tkx_service_free(service);
+    tkx_context_free(context);
+    return st;
+}
+
+/* Everything that may look at a context, or stand between it and the network. */
+static char watched[64]; /* a folder */
+static char watched_paths[4][96];
+static const char *const watched_names[] = {"trace", "metrics", "record", "prices"};
+
+static void make_watched_folder(void)
+{
+    strcpy(watched, "/tmp/tkx-watched-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(watched));
+    for (size_t i = 0; i < 4; i++)
+        snprintf(watched_paths[i], sizeof watched_paths[i], "%s/%s", watched,
+                 watched_names[i]);
+    FILE *to = fopen(watched_paths[3], "w");
+    fputs("{\"currency\":\"EUR\",\"models\":{\"*\":{\"train\":1,\"sample\":1,"
+          "\"prefill\":1,\"forward\":1}}}",
+          to);
+    fclose(to);
+    to = fopen(watched_paths[2], "w");
+    fputs("{\"tkx_record\":1}\n{\"n\":0,\"method\":\"POST\",\"url\":\"/a?b\","
+          "\"body\":\"x\",\"status\":200,\"headers\":{\"a\":\"b\"},"
+          "\"answer_base64\":\"eA==\"}\n",
+          to);
+    fclose(to);
+}
+
+static void remove_watched_folder(void)
+{
+    for (size_t i = 0; i < 4; i++)
+        unlink(watched_paths[i]);
+    rmdir(watched);
+}
+
+static void watch(tkx_context_options *options)
+{
+    static tkx_metrics_options metrics;
+    static tkx_trace_options trace;
+    static tkx_record_options record;
+    static tkx_spending_options spending;
+
+    metrics = (tkx_metrics_options)TKX_METRICS_OPTIONS_INIT;
+    trace = (tkx_trace_options)TKX_TRACE_OPTIONS_INIT;
+    record = (tkx_record_options)TKX_RECORD_OPTIONS_INIT;
+    spending = (tkx_spending_options)TKX_SPENDING_OPTIONS_INIT;
+    trace.path = watched_paths[0];
+    trace.generates_context = 1;
+    metrics.path = watched_paths[1];
+    record.record_path = watched_paths[2];
+    spending.prices_path = watched_paths[3];
+    spending.max_cost = 1000;
+    options->metrics = &metrics;
+    options->trace = &trace;
+    options->record = &record;
+    options->spending = &spending;
+}
+
+static tkx_status make_watched_context(tkx_error **err)
+{
+    tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
+    tkx_context *context = NULL;
+    tkx_metrics *metrics = NULL;
+    char *text = NULL;
+    size_t size;
+
+    options.base_url = "http://127.0.0.1:9";
+    options.api_key = "tml-secret";
+    watch(&options);
+    tkx_status st = tkx_context_new(&options, &context, err);
+    if (st == TKX_OK)
+        st = tkx_metrics_snapshot(context, TKX_METRICS_RESET, &metrics, err);
+    if (st == TKX_OK)
+        st = tkx_metrics_prometheus(context, &text, &size, err);
+    if (st == TKX_OK)
+        st = tkx_trace_set_parent(
+            context, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", NULL,
+            err);
+    tkx_metrics_free(metrics);
+    tkx_metrics_text_free(text);
+    tkx_context_free(context);
+    return st;
+}
+
+static tkx_status make_replay(tkx_error **err)
+{
+    tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
+    tkx_record_options record = TKX_RECORD_OPTIONS_INIT;
+    tkx_context *context = NULL;
+
+    record.replay_path = watched_paths[2];
+    options.base_url = "http://127.0.0.1:9";
+    options.record = &record;
+    tkx_status st = tkx_context_new(&options, &context, err);
     tkx_context_free(context);
     return st;
 }
@@ -141,7 +240,8 @@ static const struct {
     {"context", make_context}, {"service and rest", make_service},
     {"queue", make_queue},     {"tokenizer", make_tokenizer},
     {"chat", make_chat},       {"local model and sampler", make_local},
-    {"journal", make_journal},
+    {"journal", make_journal}, {"watched context", make_watched_context},
+    {"replay", make_replay},
 };
 enum { N_CONSTRUCTORS = sizeof constructors / sizeof *constructors };
 
@@ -151,6 +251,7 @@ START_TEST(constructors_fail_cleanly)
     strcpy(journal_path, "/tmp/tkx-memory-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(journal_path));
     strcat(journal_path, "/run.journal");
+    make_watched_folder();
     for (size_t n = 1, is_over = 0; !is_over; n++) {
         tkx_error *err = NULL;
 
@@ -167,6 +268,7 @@ START_TEST(constructors_fail_cleanly)
                       constructors[_i].name, n, n_left);
         ck_assert_uint_lt(n, 100000);
     }
+    remove_watched_folder();
     *strrchr(journal_path, '/') = '\0';
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", journal_path);
@@ -273,9 +375,10 @@ static void step(tkx_training *t)
     }
 }
 
-static void run(void)
+static void run(void (*tune)(tkx_context_options *options))
 {
     memset(&s, 0, sizeof s);
+    s.tune = tune;
     s.config = "{\"fwdbwd_max_chunk_len\":1}";
     if (scripted_try_begin(&s)) {
         tkx_training *t = create();
@@ -294,12 +397,27 @@ START_TEST(a_run_survives_any_failed_allocation)
 {
     for (size_t n = (size_t)_i + 1, is_over = 0; !is_over; n += N_SLICES) {
         fail_alloc_begin(n);
-        run();
+        run(NULL);
         is_over = !fail_alloc_hit();
         long n_left = fail_alloc_end();
         ck_assert_msg(n_left == 0, "allocation %zu: %ld blocks left", n, n_left);
         ck_assert_uint_lt(n, 100000);
     }
+}
+END_TEST
+
+START_TEST(so_does_a_watched_run)
+{
+    make_watched_folder();
+    for (size_t n = (size_t)_i + 1, is_over = 0; !is_over; n += N_SLICES) {
+        fail_alloc_begin(n);
+        run(watch);
+        is_over = !fail_alloc_hit();
+        long n_left = fail_alloc_end();
+        ck_assert_msg(n_left == 0, "allocation %zu: %ld blocks left", n, n_left);
+        ck_assert_uint_lt(n, 100000);
+    }
+    remove_watched_folder();
 }
 END_TEST
 
@@ -311,6 +429,7 @@ int main(void)
     tcase_set_timeout(tc, 100);
     tcase_add_loop_test(tc, constructors_fail_cleanly, 0, N_CONSTRUCTORS);
     tcase_add_loop_test(tc, a_run_survives_any_failed_allocation, 0, N_SLICES);
+    tcase_add_loop_test(tc, so_does_a_watched_run, 0, N_SLICES);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
