@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +128,13 @@ static void on_complete(tkx_future *future, void *user_data)
     atomic_fetch_add(&n_told, 1);
 }
 
+/* On a thread that is none of Check's. */
+static void die(const char *why)
+{
+    fprintf(stderr, "stress: %s\n", why);
+    abort();
+}
+
 static void look(tkx_future *future)
 {
     tkx_future_progress_info info = TKX_FUTURE_PROGRESS_INIT;
@@ -154,7 +162,7 @@ static void *run(void *arg)
             continue;
         }
         if (st != TKX_OK || tkx_queue_add(queue, future, NULL, NULL) != TKX_OK)
-            abort();
+            die(tkx_status_name(st));
         if (tkx_future_on_complete(future, on_complete, NULL, NULL) == TKX_OK)
             atomic_fetch_add(&n_made, 1);
         if ((seed + i) % 5 == 0)
@@ -169,7 +177,7 @@ static void *run(void *arg)
 
         if (st != TKX_OK && st != TKX_ERR_CANCELLED && st != TKX_ERR_CLOSED &&
             st != TKX_ERR_TIMEOUT)
-            abort();
+            die(tkx_error_message(tkx_future_error(future)));
         look(future);
         tkx_future_unref(future);
     }
