@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "api/backoff.h"
+#include "api/exchange.h"
 #include "api/sampler_impl.h"
 #include "api/scan.h"
 #include "base/error.h"
@@ -467,12 +468,53 @@ completions *tkx__completions_new(tkx__sampler *sampler)
     return c;
 }
 
+static void *read_nothing(const tkx__payload *payload, void *arg, tkx_error **err)
+{
+    (void)payload, (void)err;
+    return arg;
+}
+
+static void drop_nothing(void *result)
+{
+    (void)result;
+}
+
+static void on_goodbye(void *arg, void *result, tkx_error *error)
+{
+    (void)arg, (void)result;
+    tkx_error_free(error);
+}
+
+/* What was read and not reported yet, so that the service may delete it.  Best effort:
+   nobody waits for the answer, and a closing site ends it. */
+static void say_goodbye(completions *c)
+{
+    static char nothing;
+    tkx__site *site = c->sampler->site;
+    tkx__exchange *unused;
+
+    if (c->is_over || site->is_closed || c->n_retrieved == 0 || !write_body(c, true))
+        return;
+    const tkx__exchange_call spec = {
+        .call = {.what = "retrieve_futures",
+                 .route = "retrieve_futures",
+                 .lane = TKX__LANE_RETRIEVE,
+                 .seq_id = -1,
+                 .timeout_ms = ACK_TIMEOUT_MS},
+        .body = &c->text,
+        .decode = read_nothing,
+        .free_result = drop_nothing,
+    };
+    tkx__exchange_start(site, &spec, on_goodbye, &nothing, &unused, NULL);
+}
+
 void tkx__completions_free(completions *c)
 {
     if (!c)
         return;
     const tkx__io *io = &c->sampler->site->io;
     tkx__call_cancel(c->call);
+    say_goodbye(c);
     io->ops->timer_free(io->ctx, c->timer);
     io->ops->timer_free(io->ctx, c->prober);
     for (size_t i = 0; i < MAX_EARLY; i++)
