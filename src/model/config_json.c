@@ -161,9 +161,12 @@ static void read_rope(reader *r, tkx__rope_config *rope)
         number_or(r, parameters, "partial_rotary_factor", &partial, 1);
         if (partial != 1)
             unsupported(r, "partial_rotary_factor", NULL);
-        read_scaling(r, parameters, rope);
-    } else if (cJSON_IsObject(scaling)) {
+    }
+    if (cJSON_IsObject(scaling)) { /* where both are given, the older one counts */
+        number_or(r, scaling, "rope_theta", &rope->theta, rope->theta);
         read_scaling(r, scaling, rope);
+    } else if (cJSON_IsObject(parameters)) {
+        read_scaling(r, parameters, rope);
     }
     number_or(r, r->json, "partial_rotary_factor", &partial, 1);
     if (partial != 1)

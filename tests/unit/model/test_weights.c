@@ -103,6 +103,13 @@ static const struct config_case {
      "yarn"},
     {SIZES("\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}"), TKX_ERR_PARSE,
      "rotation"},
+    {SIZES("\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":10000.0},"
+           "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}"),
+     TKX_ERR_UNSUPPORTED, "yarn"}, /* the older spelling is not passed over */
+    {SIZES("\"rope_parameters\":{\"rope_type\":\"dynamic\",\"factor\":4}"),
+     TKX_ERR_UNSUPPORTED, "dynamic"},
+    {SIZES("\"rope_parameters\":{\"rope_theta\":10000.0},\"rope_scaling\":null"), TKX_OK,
+     NULL},
     {SIZES("\"rope_theta\":0"), TKX_ERR_PARSE, "rotation"},
     {SIZES("\"layer_types\":[\"full_attention\",\"sliding_attention\"]"),
      TKX_ERR_UNSUPPORTED, "sliding_attention"},
