@@ -71,9 +71,17 @@ tkx_status exec_record_load(exec *x, tkx_error **err);
 tkx_status exec_run_unload(exec *x, tkx_error **err);
 tkx_status exec_record_unload(exec *x, tkx_error **err);
 
-/* One forward_backward or optim_step applied to a model again (model.c). */
-tkx_status exec_replay(nn_model *model, op_kind kind, const char *body, size_t size,
-                       bool is_proto, tkx_error **err);
+/* A pass or a step as it was asked for. */
+typedef struct kept_request {
+    op_kind kind;
+    bool is_proto;
+    const char *body;
+    size_t size;
+} kept_request;
+
+/* One forward_backward or optim_step applied to a model again (for model.c). */
+tkx_status exec_replay(exec *x, nn_model *model, const kept_request *kept,
+                       tkx_error **err);
 
 /* The lane's model in memory, as the records say (model.c). */
 tkx_status model_ensure(exec *x, tkx_error **err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "mock_server/custom_loss.h"
 #include "mock_server/jw.h"
 #include "mock_server/train_request.h"
 #include "mock_server/train_result.h"
@@ -35,22 +36,35 @@ tkx_status exec_record_create(exec *x, tkx_error **err)
                   x->lane->model_id);
 }
 
+/* Read and run a pass; metrics of custom losses live in arena, as the request does. */
+static tkx_status pass(exec *x, tkx__arena *arena, nn_model *model, const kept_request *k,
+                       train_request *request, nn_loss_result **result, tkx_error **err)
+{
+    custom_loss *custom = NULL;
+    tkx_status st =
+        train_request_read(arena, k->body, k->size, k->is_proto, request, err);
+    if (st == TKX_OK)
+        st = custom_loss_open(x->srv, x->row.session_id, arena, request, &custom, err);
+    if (st == TKX_OK)
+        st = k->kind == OP_FORWARD
+                 ? nn_model_forward(model, request->datums, request->n_datums,
+                                    &request->loss, result, err)
+                 : nn_model_forward_backward(model, request->datums, request->n_datums,
+                                             &request->loss, result, err);
+    if (st == TKX_OK)
+        custom_loss_report(custom, *result);
+    custom_loss_close(custom);
+    return st;
+}
+
 tkx_status exec_run_pass(exec *x, tkx_error **err)
 {
     const op *o = x->op;
+    const kept_request kept = {o->kind, o->is_proto, o->body, o->body_size};
     mock_dialect dialect = x->srv->opt.dialect;
-    nn_model *model = x->lane->model;
     nn_loss_result *result = NULL;
     train_request request;
-    tkx_status st =
-        train_request_read(&x->arena, o->body, o->body_size, o->is_proto, &request, err);
-    if (st != TKX_OK)
-        return st;
-    st = o->kind == OP_FORWARD
-             ? nn_model_forward(model, request.datums, request.n_datums, &request.loss,
-                                &result, err)
-             : nn_model_forward_backward(model, request.datums, request.n_datums,
-                                         &request.loss, &result, err);
+    tkx_status st = pass(x, &x->arena, x->lane->model, &kept, &request, &result, err);
     if (st != TKX_OK)
         return st;
     train_result_json(result, dialect, &x->out.json);
@@ -151,8 +165,8 @@ tkx_status exec_record_unload(exec *x, tkx_error **err)
                   "s", x->lane->model_id);
 }
 
-tkx_status exec_replay(nn_model *model, op_kind kind, const char *body, size_t size,
-                       bool is_proto, tkx_error **err)
+tkx_status exec_replay(exec *x, nn_model *model, const kept_request *kept,
+                       tkx_error **err)
 {
     tkx__arena arena;
     nn_loss_result *result = NULL;
@@ -162,16 +176,11 @@ tkx_status exec_replay(nn_model *model, op_kind kind, const char *body, size_t s
     tkx_status st;
 
     tkx__arena_init(&arena, 65536, (size_t)8 << 30);
-    if (kind == OP_OPTIM_STEP) {
-        st = step(&arena, model, body, size, &done, &params, err);
-    } else {
-        st = train_request_read(&arena, body, size, is_proto, &request, err);
-        if (st == TKX_OK)
-            st = nn_model_forward_backward(model, request.datums, request.n_datums,
-                                           &request.loss, &result, err);
-        if (st == TKX_OK)
-            nn_loss_result_free(result);
-    }
+    if (kept->kind == OP_OPTIM_STEP)
+        st = step(&arena, model, kept->body, kept->size, &done, &params, err);
+    else
+        st = pass(x, &arena, model, kept, &request, &result, err);
+    nn_loss_result_free(result);
     tkx__arena_clear(&arena);
     return st;
 }

@@ -38,6 +38,8 @@ bool handle_save_weights(call *c);
 bool handle_save_sampler(call *c);
 bool handle_save_external(call *c);
 bool handle_load_weights(call *c);
+
+/* routes_loss.c */
 bool handle_custom_loss(call *c);
 
 /* routes_sample.c */

@@ -84,10 +84,7 @@ static tkx_status read_file(exec *x, nn_model *model, tkx_error **err)
 
 typedef struct kept {
     struct kept *next;
-    op_kind kind;
-    bool is_proto;
-    const char *body;
-    size_t size;
+    kept_request request;
 } kept;
 
 /* The requests behind the file that had an effect, oldest first. */
@@ -107,12 +104,12 @@ static tkx_status read_kept(exec *x, tkx__arena *arena, kept **out, tkx_error **
         kept *k = tkx__arena_zalloc(arena, 1, sizeof *k);
         const void *body;
         if (k) {
-            k->kind = (op_kind)db_int(rows, 0);
-            k->is_proto = db_int(rows, 1) != 0;
-            body = db_blob(rows, 2, &k->size);
-            k->body = tkx__arena_strndup(arena, body, k->size);
+            k->request.kind = (op_kind)db_int(rows, 0);
+            k->request.is_proto = db_int(rows, 1) != 0;
+            body = db_blob(rows, 2, &k->request.size);
+            k->request.body = tkx__arena_strndup(arena, body, k->request.size);
         }
-        if (!k || !k->body) {
+        if (!k || !k->request.body) {
             st = tkx__fail_memory(err);
             db_done(rows);
             break;
@@ -132,7 +129,7 @@ static tkx_status replay_kept(exec *x, nn_model *model, tkx_error **err)
     tkx__arena_init(&arena, 65536, (size_t)16 << 30);
     st = read_kept(x, &arena, &list, err);
     for (; list && st == TKX_OK; list = list->next)
-        st = exec_replay(model, list->kind, list->body, list->size, list->is_proto, err);
+        st = exec_replay(x, model, &list->request, err);
     tkx__arena_clear(&arena);
     return st;
 }

@@ -35,7 +35,7 @@ typedef struct mock_options {
     int64_t jwt_s;   /* life of tokens; 0: no token exchange */
     int64_t hold_ms; /* long polls; 0: the dialect's own */
     int64_t retain_s;
-    int64_t session_ms; /* life of a session without heartbeat; 0: for ever */
+    int64_t session_ms;       /* life of a session without heartbeat; 0: for ever */
     int64_t archive_delay_ms; /* how long an archive is "being built" */
     size_t metadata_bytes;    /* results from this size on are announced first */
     int n_threads;

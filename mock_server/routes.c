@@ -31,7 +31,7 @@ const route mock_routes[] = {
     {"POST", "/save_weights_for_sampler", handle_save_sampler, ROUTE_POOL},
     {"POST", "/save_weights_external", handle_save_external, ROUTE_POOL | NEW},
     {"POST", "/load_weights", handle_load_weights, ROUTE_POOL},
-    {"POST", "/create_custom_loss", handle_custom_loss, NEW},
+    {"POST", "/create_custom_loss", handle_custom_loss, ROUTE_POOL | NEW},
 
     {"POST", "/create_sampling_session", handle_create_sampler, 0},
     {"POST", "/join_sampling_session", handle_join_sampler, NEW},

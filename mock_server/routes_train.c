@@ -515,10 +515,3 @@ bool handle_load_weights(call *c)
         return call_fail(c, &err);
     return submit_step(c, OP_LOAD_WEIGHTS, model_id, seq_id, false);
 }
-
-bool handle_custom_loss(call *c)
-{
-    return call_error(c, 404,
-                      "server-side custom losses are off here "
-                      "(custom_loss_server_side is false)");
-}

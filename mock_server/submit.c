@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "mock_server/future.h"
 #include "mock_server/jw.h"
 #include "mock_server/sweep.h"
 #include "mock_server/util.h"
@@ -172,4 +173,25 @@ bool submit_op(call *c, const op_spec *given, size_t n_samples)
                mock_now_ms(), spec->model_id);
     work_submit(srv, o, spec->model_id);
     return write_handle(c, spec, spec->request_id, n_samples);
+}
+
+bool submit_done(call *c, const op_spec *given, const char *json)
+{
+    op_spec spec = *given;
+    tkx_error *err = NULL;
+    outcome done;
+    op *o;
+    tkx_status st;
+    spec.owner = c->owner;
+    o = op_new(&spec);
+    if (!o)
+        return call_error(c, 500, "out of memory");
+    outcome_init(&done);
+    tkx__buf_puts(&done.json, json);
+    st = record(c, &spec, &err);
+    if (st == TKX_OK)
+        st = future_record(c->srv, o, &done, &err);
+    outcome_clear(&done);
+    op_free(o);
+    return st == TKX_OK ? write_handle(c, &spec, spec.request_id, 0) : call_fail(c, &err);
 }

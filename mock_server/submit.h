@@ -18,4 +18,7 @@ bool session_is_alive(call *c, const char *session_id);
  */
 bool submit_op(call *c, const op_spec *spec, size_t n_samples);
 
+/* Under the lock: a promise that is kept at once, with that result (JSON). */
+bool submit_done(call *c, const op_spec *spec, const char *json);
+
 #endif

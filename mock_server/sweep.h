@@ -13,7 +13,6 @@ void sweep_files(mock_server *srv);
 /* Checkpoints whose time is over, with their files.  Under the lock. */
 void sweep_expired(mock_server *srv);
 
-
 /* At the start: the time for which the server was away counts for no session. */
 void sweep_greet_sessions(mock_server *srv);
 /* End the sessions whose last heartbeat lies too far back.  Under the lock. */

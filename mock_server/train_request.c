@@ -8,6 +8,24 @@
 
 enum { MAX_ELEMENTS = 1 << 28 };
 
+static tkx_status bad(tkx_error **err, size_t datum, const char *name, const char *what)
+{
+    return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "datum %zu, %s: %s", datum, name,
+                     what);
+}
+
+/* Losses of ours know their inputs; one of the user's own may have any. */
+static tkx_status check_names(const train_request *r, tkx_error **err)
+{
+    if (strcmp(r->loss.name, "custom") == 0)
+        return TKX_OK;
+    for (size_t i = 0; i < r->n_datums; i++)
+        for (const nn_named_input *n = r->datums[i].named; n; n = n->next)
+            if (!n->is_known)
+                return bad(err, i, n->name, "no loss of this server has such an input");
+    return TKX_OK;
+}
+
 tkx_status train_request_read(tkx__arena *arena, const char *body, size_t size,
                               bool is_proto, train_request *out, tkx_error **err)
 {
@@ -17,13 +35,7 @@ tkx_status train_request_read(tkx__arena *arena, const char *body, size_t size,
                   : train_request_read_json(arena, body, size, out, err);
     for (size_t i = 0; st == TKX_OK && i < out->n_datums; i++)
         out->n_tokens += out->datums[i].n_tokens;
-    return st;
-}
-
-static tkx_status bad(tkx_error **err, size_t datum, const char *name, const char *what)
-{
-    return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "datum %zu, %s: %s", datum, name,
-                     what);
+    return st == TKX_OK ? check_names(out, err) : st;
 }
 
 static bool shape_size(const train_tensor *t, size_t *out)
@@ -139,6 +151,21 @@ static tkx_status set_targets(nn_datum *datum, size_t i, const train_tensor *t,
     return TKX_OK;
 }
 
+/* Every input by its name as well, for losses of the user's own. */
+static nn_named_input *add_named(tkx__arena *arena, nn_datum *datum, const char *name,
+                                 const train_tensor *t)
+{
+    nn_named_input *named = tkx__arena_zalloc(arena, 1, sizeof *named);
+    if (!named)
+        return NULL;
+    *named = (nn_named_input){
+        .next = (nn_named_input *)datum->named, .name = name, .n_dims = t->n_dims};
+    for (size_t d = 0; d < t->n_dims && d < 2; d++)
+        named->dims[d] = (size_t)t->shape[d];
+    datum->named = named;
+    return named;
+}
+
 tkx_status train_datum_set(tkx__arena *arena, nn_datum *datum, size_t i, const char *name,
                            train_tensor *t, tkx_error **err)
 {
@@ -154,12 +181,19 @@ tkx_status train_datum_set(tkx__arena *arena, nn_datum *datum, size_t i, const c
         {"sequence_ratio_mask", &datum->sequence_ratio_mask},
     };
     tkx_status st = train_tensor_expand(arena, t, i, name, err);
+    nn_named_input *named;
     if (st != TKX_OK)
         return st;
     if (strcmp(name, "target_tokens") == 0)
         return set_targets(datum, i, t, err);
+    named = add_named(arena, datum, name, t);
+    if (!named)
+        return tkx__fail_memory(err);
+    st = as_floats(arena, t, &named->input, err);
     for (size_t p = 0; p < sizeof places / sizeof *places; p++)
-        if (strcmp(name, places[p].name) == 0)
-            return as_floats(arena, t, places[p].to, err);
-    return bad(err, i, name, "no loss of this server has such an input");
+        if (strcmp(name, places[p].name) == 0) {
+            *places[p].to = named->input;
+            named->is_known = true;
+        }
+    return st;
 }

@@ -13,7 +13,8 @@ bool work_stop(mock_server *srv, int64_t timeout_ms);
 /* Under the lock: the lane of a model that is in the records, NULL when memory is short.
  */
 lane *work_lane(mock_server *srv, const char *model_id);
-/* Free the idle lanes, and models in memory, of sessions that have ended.  Under the lock.
+/* Free the idle lanes, and models in memory, of sessions that have ended.  Under the
+ * lock.
  */
 void work_forget_ended(mock_server *srv);
 /* Under the lock: hand over an op; it is the server's from here on. */

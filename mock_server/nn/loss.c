@@ -23,6 +23,7 @@ static const struct {
     {"cispo", NN_CISPO, 0.0, 4.0},
     {"dro", NN_DRO, 0, 0},
     {"gspo", NN_GSPO, 0.8, 1.2},
+    {"custom", NN_CUSTOM, 0, 0},
 };
 
 static const double default_beta =
@@ -58,7 +59,11 @@ tkx_status nn_loss_parse(const nn_loss *loss, nn_loss_plan *plan, tkx_error **er
     *plan = (nn_loss_plan){.kind = known[which].kind,
                            .low = known[which].low,
                            .high = known[which].high,
-                           .beta = default_beta};
+                           .beta = default_beta,
+                           .custom = loss->custom};
+    if (plan->kind == NN_CUSTOM && !loss->custom)
+        return nn_fail_user(err, TKX_ERR_INVALID_ARGUMENT,
+                            "loss_fn custom: loss_fn_config has no loss_id");
     for (size_t i = 0; i < loss->n_params; i++) {
         double *to = find_param(plan, loss->params[i].key);
 
@@ -133,7 +138,8 @@ static tkx_status check_shapes(const nn_loss_plan *plan, const nn_datum *d, size
             "datum %zu: 'target_tokens' has %zu elements, expected %zu for "
             "%zu input tokens (shape [N] or [N, K])",
             index, d->n_targets, d->n_tokens * (d->k ? d->k : 1), d->n_tokens);
-    if ((d->k > 1 || d->is_matrix) && plan->kind != NN_CROSS_ENTROPY)
+    if ((d->k > 1 || d->is_matrix) && plan->kind != NN_CROSS_ENTROPY &&
+        plan->kind != NN_CUSTOM)
         return nn_fail_user(err, TKX_ERR_INVALID_ARGUMENT,
                             "datum %zu: only cross_entropy takes (N, K) targets", index);
     return TKX_OK;
@@ -152,6 +158,8 @@ tkx_status nn_loss_check(const nn_loss_plan *plan, const nn_datum *d, size_t ind
     if (st == TKX_OK)
         st = check_tokens("target_tokens", d->targets, d->n_targets, vocab_size, index,
                           err);
+    if (plan->kind == NN_CUSTOM) /* its inputs are its own affair */
+        return st;
     if (st == TKX_OK)
         st = check_input(&d->weights, "weights", d->n_targets, is_ce && needs_weights,
                          index, err);
@@ -211,6 +219,7 @@ static void eval_one(const nn_loss_plan *plan, const nn_datum *d, size_t t, doub
 
     switch (plan->kind) {
     case NN_CROSS_ENTROPY:
+    case NN_CUSTOM:
         break;
     case NN_IMPORTANCE_SAMPLING:
         *e = *g = -r * a;
@@ -239,6 +248,8 @@ void nn_loss_eval(const nn_loss_plan *plan, const nn_datum *d, size_t first, siz
         eval_cross_entropy(d, first, n, logprobs, e, g);
         return;
     }
+    if (plan->kind == NN_CUSTOM) /* e and g come from nn_loss_custom() */
+        return;
     for (size_t t = 0; t < n; t++) {
         double w = input_at(&d->weights, first + t, 1);
 
@@ -250,6 +261,14 @@ void nn_loss_eval(const nn_loss_plan *plan, const nn_datum *d, size_t first, siz
         e[t] *= w;
         g[t] *= w;
     }
+}
+
+void nn_loss_custom(const nn_loss_plan *plan, const nn_datum *d, const double *logprobs,
+                    double *e, double *g)
+{
+    plan->custom->eval(plan->custom->ctx, d, logprobs, &e[0], g);
+    for (size_t t = 1; t < d->n_tokens; t++)
+        e[t] = 0;
 }
 
 double nn_loss_ratio(const nn_datum *d, const double *logprobs)

@@ -16,7 +16,8 @@ typedef enum nn_loss_kind {
     NN_PPO,
     NN_CISPO,
     NN_DRO,
-    NN_GSPO
+    NN_GSPO,
+    NN_CUSTOM
 } nn_loss_kind;
 
 typedef struct nn_loss_plan {
@@ -24,6 +25,7 @@ typedef struct nn_loss_plan {
     double low; /* bounds on the ratio itself */
     double high;
     double beta;
+    const nn_custom_loss *custom;
 } nn_loss_plan;
 
 /* Name and parameters to a plan; USER errors for unknown names, keys and values. */
@@ -43,6 +45,10 @@ tkx_status nn_loss_check(const nn_loss_plan *plan, const nn_datum *datum, size_t
  */
 void nn_loss_eval(const nn_loss_plan *plan, const nn_datum *datum, size_t first, size_t n,
                   const double *logprobs, double ratio, double *e, double *g);
+
+/* custom: the whole datum at once; its loss stands at the first position of e. */
+void nn_loss_custom(const nn_loss_plan *plan, const nn_datum *datum,
+                    const double *logprobs, double *e, double *g);
 
 /* gspo: exp of the mean of l - q over the mask; logprobs[n_tokens]. */
 double nn_loss_ratio(const nn_datum *datum, const double *logprobs);

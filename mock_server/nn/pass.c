@@ -4,7 +4,8 @@
  *
  * The head works on a few rows at a time, so that logits of a large vocabulary stay in
  * the cache: logits, logprobs, losses and their derivative are done before the next rows.
- * Only gspo needs the whole sequence's logprobs first, and so computes its logits twice.
+ * gspo and custom losses need the whole sequence's logprobs first, and so compute their
+ * logits twice.
  */
 #include "mock_server/nn/pass.h"
 
@@ -236,7 +237,7 @@ static void head_piece(const nn_pass *p, plan *s, size_t r0, size_t r1, bool wit
 
 static void run_head(const nn_pass *p, plan *s)
 {
-    bool twice = p->plan->kind == NN_GSPO;
+    bool twice = p->plan->kind == NN_GSPO || p->plan->kind == NN_CUSTOM;
 
     for (size_t i = 0; i < p->n_datums; i++)
         s->ratios[i] = 1;
@@ -248,7 +249,11 @@ static void run_head(const nn_pass *p, plan *s)
     if (!twice)
         return;
     for (size_t i = 0; i < p->n_datums; i++)
-        s->ratios[i] = nn_loss_ratio(&p->datums[i], s->l + s->cells[i]);
+        if (p->plan->kind == NN_CUSTOM)
+            nn_loss_custom(p->plan, &p->datums[i], s->l + s->cells[i],
+                           s->e + s->starts[i], s->g + s->cells[i]);
+        else
+            s->ratios[i] = nn_loss_ratio(&p->datums[i], s->l + s->cells[i]);
     for (size_t r = 0; r < s->block.m; r += s->head_rows) {
         size_t end = r + s->head_rows < s->block.m ? r + s->head_rows : s->block.m;
 

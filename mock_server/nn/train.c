@@ -222,6 +222,12 @@ static tkx_status run_batch(batch *b, size_t n, size_t *blocks, nn_loss_result *
     if (b->is_short)
         return nn_fail_server(err, TKX_ERR_NO_MEMORY,
                               "no memory for the activations of %zu datums", n);
+    if (b->plan->custom) {
+        tkx_status st = b->plan->custom->finish(b->plan->custom->ctx, err);
+
+        if (st != TKX_OK)
+            return st;
+    }
     for (size_t i = 0; i < n; i++)
         sum += b->losses[i];
     result->metrics[0] = (nn_metric){"loss:sum", sum};

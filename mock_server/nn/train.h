@@ -52,6 +52,16 @@ typedef struct nn_input {
     size_t n; /* elements, so that a wrong length can be reported */
 } nn_input;
 
+/* An input by its name; is_known: it also stands in its place below. */
+typedef struct nn_named_input {
+    struct nn_named_input *next;
+    const char *name;
+    nn_input input;
+    size_t dims[2];
+    size_t n_dims; /* above 2: dims are not said */
+    bool is_known;
+} nn_named_input;
+
 typedef struct nn_datum {
     const int64_t *tokens; /* [n_tokens] */
     size_t n_tokens;
@@ -65,6 +75,7 @@ typedef struct nn_datum {
     nn_input clip_low;      /* per token thresholds in place of the configured ones */
     nn_input clip_high;
     nn_input sequence_ratio_mask; /* gspo */
+    const nn_named_input *named;  /* all but the targets, for custom losses */
 } nn_datum;
 
 typedef struct nn_loss_param {
@@ -72,8 +83,20 @@ typedef struct nn_loss_param {
     double value;
 } nn_loss_param;
 
+/* A loss from outside, known by the name "custom". */
+typedef struct nn_custom_loss {
+    /* A datum's loss and its derivative by the target logprobs l[n_targets], into
+       g[n_targets].  Thread: any; each datum once. */
+    void (*eval)(void *ctx, const nn_datum *datum, const double *l, double *loss,
+                 double *g);
+    /* After all datums: what went wrong.  Then nothing of the pass counts. */
+    tkx_status (*finish)(void *ctx, tkx_error **err);
+    void *ctx;
+} nn_custom_loss;
+
 typedef struct nn_loss {
-    const char *name; /* cross_entropy importance_sampling ppo cispo dro gspo */
+    const char *name; /* cross_entropy importance_sampling ppo cispo dro gspo custom */
+    const nn_custom_loss *custom; /* of "custom", else NULL */
     const nn_loss_param *params;
     size_t n_params;
 } nn_loss;
@@ -86,15 +109,17 @@ typedef struct nn_datum_result {
     float *elementwise; /* [n], e_t */
 } nn_datum_result;
 
+enum { NN_MAX_METRICS = 40 };
+
 typedef struct nn_metric {
-    const char *name; /* static, such as "loss:sum" */
+    const char *name; /* such as "loss:sum"; outlives the result */
     double value;
 } nn_metric;
 
 typedef struct nn_loss_result {
     nn_datum_result *datums; /* [n_datums], in request order */
     size_t n_datums;
-    nn_metric metrics[4];
+    nn_metric metrics[NN_MAX_METRICS];
     size_t n_metrics;
 } nn_loss_result;
 
