@@ -128,10 +128,14 @@ tkx_status tkx_local_adapter_load(tkx_local *local, const char *path,
         return tkx__fail_memory(err);
     adapter->local = local;
     st = tkx__adapter_open(path, local->weights, &adapter->adapter, err);
-    if (st == TKX_OK)
+    if (st == TKX_OK && local->compute == TKX_LOCAL_COMPUTE_FAST)
+        st = tkx__adapter_halve(adapter->adapter, err);
+    if (st == TKX_OK) {
         *out = adapter;
-    else
-        tkx__free(adapter);
+        return TKX_OK;
+    }
+    tkx__adapter_unref(adapter->adapter);
+    tkx__free(adapter);
     return st;
 }
 

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "infer/adapter_in.h"
+#include "model/blocks.h"
 #include "model/safetensors.h"
 
 #define MAX_LISTED 16000 /* bytes of problems in one message */
@@ -281,6 +282,63 @@ static tkx_status build(tkx__adapter *a, const char *what, const void *tensors,
     if (st == TKX_OK)
         a->scale = (float)(a->config.alpha / (a->config.is_rslora ? sqrt(rank) : rank));
     return st;
+}
+
+/* ---- half precision ---- */
+
+/* Values so small that half precision is coarser than usual are harmless beside larger
+   ones, not alone. */
+#define HALF_LARGEST 65504.0f
+#define HALF_SMALLEST 0x1p-12f
+
+static bool fits_half(const tkx__matrix *m)
+{
+    const unsigned char *data = m->data;
+    float max = 0;
+
+    for (size_t i = 0; i < m->n_rows * m->n_cols; i++) {
+        float v;
+
+        memcpy(&v, data + i * sizeof v, sizeof v);
+        if (!(fabsf(v) <= HALF_LARGEST))
+            return false;
+        max = fabsf(v) > max ? fabsf(v) : max;
+    }
+    return max == 0 || max >= HALF_SMALLEST;
+}
+
+static bool halve(tkx__adapter *a, tkx__matrix *m)
+{
+    const unsigned char *data = m->data;
+    uint16_t *to;
+
+    if (!data || m->type != TKX__W_F32 || !fits_half(m))
+        return true;
+    to = tkx__arena_zalloc(&a->arena, m->n_rows * m->n_cols, sizeof *to);
+    if (!to)
+        return false;
+    for (size_t i = 0; i < m->n_rows * m->n_cols; i++) {
+        float v;
+
+        memcpy(&v, data + i * sizeof v, sizeof v);
+        to[i] = tkx__f32_to_f16(v);
+    }
+    tkx__mapped_forget(&a->files.mapped, data, m->n_rows * m->row_size);
+    m->data = to;
+    m->type = TKX__W_F16;
+    m->row_size = m->n_cols * sizeof *to;
+    return true;
+}
+
+tkx_status tkx__adapter_halve(tkx__adapter *a, tkx_error **err)
+{
+    bool is_done = halve(a, &a->head.a) && halve(a, &a->head.b);
+
+    for (size_t i = 0; i < a->n_layers; i++)
+        for (size_t j = 0; is_done && j < TKX__N_LAYER_MATRICES; j++)
+            is_done =
+                halve(a, &a->layers[i].dense[j].a) && halve(a, &a->layers[i].dense[j].b);
+    return is_done ? TKX_OK : tkx__fail_memory(err);
 }
 
 static tkx__adapter *new_adapter(void)

@@ -37,6 +37,12 @@ tkx_status tkx__adapter_parse(const void *config, size_t config_size, const void
                               size_t tensors_size, const char *what,
                               const tkx__weights *weights, tkx__adapter **out,
                               tkx_error **err);
+/*
+ * For the fast mode, before first use: keep float32 matrices in half precision, which is
+ * finer than that mode's activations and half of the bytes that every token reads.
+ * Matrices whose values do not fit, and experts' (which may share one), stay.
+ */
+tkx_status tkx__adapter_halve(tkx__adapter *adapter, tkx_error **err);
 tkx__adapter *tkx__adapter_ref(tkx__adapter *adapter);
 void tkx__adapter_unref(tkx__adapter *adapter);
 

@@ -168,7 +168,8 @@ static void open_model(engine *e)
         tkx__weights_open(e->path, &e->weights, &err) != TKX_OK)
         die("open model", err);
     if (e->adapter_path &&
-        tkx__adapter_open(e->adapter_path, e->weights, &e->adapter, &err) != TKX_OK)
+        (tkx__adapter_open(e->adapter_path, e->weights, &e->adapter, &err) != TKX_OK ||
+         tkx__adapter_halve(e->adapter, &err) != TKX_OK))
         die("open adapter", err);
     e->n_threads = tkx__threads_count(e->pool);
 }

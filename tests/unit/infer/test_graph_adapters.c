@@ -86,6 +86,36 @@ START_TEST(share_a_step)
 }
 END_TEST
 
+/* In half precision: no float32 is left in dense layers, and logits hardly move. */
+START_TEST(can_be_halved)
+{
+    graph_rig r;
+    tkx__step_part part = {.tokens = tokens, .n_tokens = 12, .n_logits = 1};
+    const tkx__lora *pair;
+    tkx__adapter *a;
+    uint32_t block;
+    kept whole;
+    kept halved;
+
+    rig_open(&r, "llama", TKX__COMPUTE_FAST, 1);
+    a = open_adapter(&r, &setups[0], 0);
+    block = tkx__kv_alloc(r.kv);
+    part.block_ids = &block;
+    part.adapter = a;
+    ck_assert_int_eq(tkx__graph_step(r.graph, &part, 1, keep, &whole, NULL), TKX_OK);
+    ck_assert_int_eq(tkx__adapter_halve(a, NULL), TKX_OK);
+    pair = tkx__adapter_find(a, 0, TKX__MAT_Q, 0);
+    ck_assert_ptr_nonnull(pair);
+    ck_assert_int_ne((int)pair->a.type, TKX__W_F32);
+    ck_assert_int_ne((int)pair->b.type, TKX__W_F32);
+    ck_assert_int_eq(tkx__graph_step(r.graph, &part, 1, keep, &halved, NULL), TKX_OK);
+    for (size_t i = 0; i < 336; i++)
+        ck_assert_float_eq_tol(whole.last[0][i], halved.last[0][i], 1e-2f);
+    tkx__adapter_unref(a);
+    rig_close(&r);
+}
+END_TEST
+
 START_TEST(must_be_admitted)
 {
     graph_rig r;
@@ -113,6 +143,7 @@ int main(void)
     TCase *tc = tcase_create("graph_adapters");
 
     tcase_add_loop_test(tc, share_a_step, 0, 2 * (int)(sizeof setups / sizeof setups[0]));
+    tcase_add_test(tc, can_be_halved);
     tcase_add_test(tc, must_be_admitted);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
