@@ -21,6 +21,8 @@ static tkx__reach_watch watch = {.lost = on_lost};
 
 static void begin(void)
 {
+    reach = (tkx__reach){0};
+    n_lost = n_opened = 0;
     tkx__reach_add(&reach, &watch);
 }
 
