@@ -161,7 +161,8 @@ static void ask_again(void *arg)
         settle(w, NULL, error);
 }
 
-static bool wait_while_it_is_built(tkx__archive_wait *w)
+/* False: often enough, or no memory. */
+static bool ask_in(tkx__archive_wait *w, int64_t delay_ms)
 {
     const tkx__io *io = &w->site->io;
 
@@ -169,13 +170,27 @@ static bool wait_while_it_is_built(tkx__archive_wait *w)
         return false;
     if (!w->timer)
         w->timer = io->ops->timer_new(io->ctx, ask_again, w);
-    if (!w->timer)
+    if (w->timer)
+        io->ops->timer_arm(io->ctx, w->timer, delay_ms);
+    return w->timer != NULL;
+}
+
+static bool wait_while_it_is_built(tkx__archive_wait *w)
+{
+    if (!ask_in(w, TRY_EVERY_MS))
         return false;
     tkx__log_write(w->site->log, w->n_tries == 1 ? TKX_LOG_WARNING : TKX_LOG_INFO,
                    "service", "the archive of %s is being built; asking again in %d s",
                    w->path, TRY_EVERY_MS / 1000);
-    io->ops->timer_arm(io->ctx, w->timer, TRY_EVERY_MS);
     return true;
+}
+
+/* A push-back, or a fault that passes. */
+static bool wait_out(tkx__archive_wait *w, int http_status)
+{
+    return tkx__status_is_retryable(http_status) &&
+           ask_in(w, tkx__backoff_outer_ms((unsigned)w->n_tries,
+                                           tkx__site_uniform(w->site)));
 }
 
 /* "sampler_weights/NAME" may be known as "NAME". */
@@ -205,7 +220,8 @@ static void on_outcome(void *arg, tkx__outcome *outcome)
         take_link(w, reply);
         return;
     }
-    if (reply->http_status == 503 && wait_while_it_is_built(w))
+    if (reply->http_status == 503 ? wait_while_it_is_built(w)
+                                  : wait_out(w, reply->http_status))
         return;
     if ((reply->http_status == 404 || reply->http_status == 405) && try_bare_name(w)) {
         ask_again(w);

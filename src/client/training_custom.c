@@ -87,6 +87,14 @@ static int64_t part_bytes(void *arg, size_t i)
     return c->pass == PASS_FILL ? 0 : (int64_t)c->chunks[i].bytes;
 }
 
+static void part_range(void *arg, size_t i, size_t *first, size_t *n)
+{
+    const custom *c = arg;
+
+    *first = c->chunks[i].from;
+    *n = c->chunks[i].count;
+}
+
 static tkx_status begin_pass(custom *c, pass_kind pass, tkx__operation_fn *fn,
                              tkx_error **err)
 {
@@ -100,6 +108,7 @@ static tkx_status begin_pass(custom *c, pass_kind pass, tkx__operation_fn *fn,
         .is_parallel = site->config.parallel_fwdbwd_chunks && pass != PASS_FILL,
         .has_protobuf = true,
         .encodes_on_worker = c->n_bytes > TKX__FORWARD_INLINE_BYTES,
+        .part_range = pass == PASS_FILL ? NULL : part_range,
         .part_bytes = part_bytes,
         .encode = encode,
         .decode = tkx__forward_decode,

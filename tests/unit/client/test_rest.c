@@ -230,6 +230,19 @@ START_TEST(an_archive_in_the_making_is_asked_for_six_times)
 }
 END_TEST
 
+START_TEST(a_link_that_is_pushed_back_is_asked_for_again)
+{
+    sent(tkx_rest_get_archive_url(rest, PATH, &future, NULL));
+    fake_io_answer(io, last, 429, NULL, "{}");
+    ck_assert_uint_eq(fake_io_find_open(io, 0, "archive"), FAKE_NONE);
+    fake_io_advance(io, 2000);
+    last = fake_io_find_open(io, 0, "archive");
+    ck_assert_uint_ne(last, FAKE_NONE);
+    answer(200, NULL,
+           "{\"url\":\"https://store/x\",\"expires\":\"2030-01-01T00:00:00Z\"}", TKX_OK);
+}
+END_TEST
+
 START_TEST(a_sampler_checkpoint_is_known_by_its_bare_name)
 {
     int status = _i ? 405 : 404;
@@ -269,6 +282,7 @@ int main(void)
     tcase_add_test(tc, a_link_comes_as_json_or_as_a_redirect);
     tcase_add_test(tc, a_link_that_is_no_web_address_is_refused);
     tcase_add_test(tc, an_archive_in_the_making_is_asked_for_six_times);
+    tcase_add_test(tc, a_link_that_is_pushed_back_is_asked_for_again);
     tcase_add_loop_test(tc, a_sampler_checkpoint_is_known_by_its_bare_name, 0, 2);
     tcase_add_loop_test(tc, closing_ends_what_waits, 0, 2);
     suite_add_tcase(suite, tc);
