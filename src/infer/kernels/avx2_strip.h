@@ -268,16 +268,20 @@ TKX__INLINE __m256i strip_step_k16(tkx__wtype type, const uint8_t *p, size_t h,
     size_t i = odd * 4 + s; /* of 8: 4 columns out of 32 */
 
     if (type == TKX__W_Q6_K) {
-        __m256i low = load256(p + h * 512 + (size_t)(quarter % 2) * 256 + i * 32);
-        __m256i high = load256(p + 128 * TKX__STRIP_ROWS + h * 256 + i * 32);
+        const uint8_t *words = p + h * 512 + i * 32;
+        const uint8_t *third = p + 128 * TKX__STRIP_ROWS + h * 256 + i * 32;
+        __m256i v;
 
-        low = quarter < 2 ? low : _mm256_srli_epi16(low, 4);
-        if (quarter < 2)
-            high = _mm256_slli_epi16(high, 4 - 2 * quarter);
-        else
-            high = _mm256_srli_epi16(high, 2 * quarter - 4);
-        return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(15)),
-                               _mm256_and_si256(high, _mm256_set1_epi8(48)));
+        if (quarter < 3)
+            return _mm256_and_si256(
+                load256(quarter == 2 ? third : words + (size_t)quarter * 256),
+                _mm256_set1_epi8(63));
+        v = _mm256_and_si256(_mm256_srli_epi16(load256(words), 6), _mm256_set1_epi8(3));
+        v = _mm256_or_si256(v,
+                            _mm256_and_si256(_mm256_srli_epi16(load256(words + 256), 4),
+                                             _mm256_set1_epi8(12)));
+        return _mm256_or_si256(v, _mm256_and_si256(_mm256_srli_epi16(load256(third), 2),
+                                                   _mm256_set1_epi8(48)));
     }
     {
         size_t at = type == TKX__W_Q3_K ? 32 * TKX__STRIP_ROWS : 16 * TKX__STRIP_ROWS;

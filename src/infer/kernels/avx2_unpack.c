@@ -96,6 +96,39 @@ static void move_bits(uint8_t *words)
     _mm256_storeu_si256((__m256i_u *)(void *)words, out);
 }
 
+/* Q6_K's words to whole numbers, in place; see strips.h. */
+static void join_six(uint8_t *words)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i top = _mm256_set1_epi8(48);
+
+    for (size_t i = 0; i < 16; i++) {
+        uint8_t *pa = words + (i / 8 * 16 + i % 8) * 32;
+        uint8_t *pb = pa + 256;
+        uint8_t *pc = words + (32 + i) * 32;
+        __m256i a = load256(pa);
+        __m256i b = load256(pb);
+        __m256i c = load256(pc);
+        __m256i n3 = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(b, 4), low),
+                                     _mm256_and_si256(_mm256_srli_epi16(c, 2), top));
+        __m256i n2 = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), low),
+                                     _mm256_and_si256(c, top));
+
+        a = _mm256_or_si256(_mm256_and_si256(a, low),
+                            _mm256_and_si256(_mm256_slli_epi16(c, 4), top));
+        b = _mm256_or_si256(_mm256_and_si256(b, low),
+                            _mm256_and_si256(_mm256_slli_epi16(c, 2), top));
+        a = _mm256_or_si256(
+            a, _mm256_slli_epi16(_mm256_and_si256(n3, _mm256_set1_epi8(3)), 6));
+        b = _mm256_or_si256(
+            b, _mm256_slli_epi16(_mm256_and_si256(n3, _mm256_set1_epi8(12)), 4));
+        c = _mm256_or_si256(n2, _mm256_slli_epi16(_mm256_and_si256(n3, top), 2));
+        _mm256_storeu_si256((__m256i_u *)(void *)pa, a);
+        _mm256_storeu_si256((__m256i_u *)(void *)pb, b);
+        _mm256_storeu_si256((__m256i_u *)(void *)pc, c);
+    }
+}
+
 TKX__INLINE void pack(tkx__wtype type, const uint8_t *const rows[TKX__STRIP_ROWS],
                       size_t n_blocks, uint8_t *out)
 {
@@ -111,6 +144,8 @@ TKX__INLINE void pack(tkx__wtype type, const uint8_t *const rows[TKX__STRIP_ROWS
         copy_words(in, s.word_at, s.n_words, out + s.word_at * TKX__STRIP_ROWS);
         if (s.has_bits)
             move_bits(out + s.word_at * TKX__STRIP_ROWS);
+        if (type == TKX__W_Q6_K)
+            join_six(out);
         for (size_t r = 0; r < TKX__STRIP_ROWS; r++)
             in[r] += size;
     }

@@ -7,8 +7,10 @@
  * 1,
  * ..  An element at offset o of a file's block lies at 8 o + (its size) r of the strip's
  * block, so a strip takes the bytes of its 8 rows, and 32 bytes of it meet the 8 lanes of
- * a register.  One thing is moved inside an element: bit 4 s + j of the high bits of Q5_0
- * and Q5_1 becomes bit s of byte j.
+ * a register.  Two things are moved inside elements: bit 4 s + j of the high bits of Q5_0
+ * and Q5_1 becomes bit s of byte j; and Q6_K's low nibbles and high pairs become whole
+ * 6-bit numbers: three words hold those of quarters 0, 1 and 2 of 128 columns, and in
+ * their uppermost two bits those of quarter 3.
  *
  * Sums of integers are exact in any order: a strip gives the bits that the file's order
  * gives.

@@ -9,6 +9,7 @@
 
 #include <check.h>
 
+#include "infer/kernels/strips.h"
 #include "support/suite.h"
 #include "weights.h"
 
@@ -186,6 +187,21 @@ START_TEST(batch_and_threads_change_nothing)
 }
 END_TEST
 
+static void assert_reference_packs_alike(const tkx__matrix *w,
+                                         const unsigned char *packed)
+{
+    size_t n_blocks = w->n_cols / tkx__wtype_block_cols(w->type);
+    size_t size = TKX__STRIP_ROWS * w->row_size;
+    const uint8_t *rows[TKX__STRIP_ROWS];
+    unsigned char *strip = malloc(size);
+
+    for (size_t i = 0; i < TKX__STRIP_ROWS; i++)
+        rows[i] = (const uint8_t *)w->data + i * w->row_size;
+    tkx__strip_pack(w->type, rows, n_blocks, strip);
+    ck_assert_mem_eq(strip, packed, size);
+    free(strip);
+}
+
 /* In kernel order: the same bits for any number of tokens, and the same rows. */
 START_TEST(packing_changes_nothing)
 {
@@ -213,6 +229,7 @@ START_TEST(packing_changes_nothing)
             p.data = packed;
             p.is_packed = true;
             ck_assert(!tkx__matrix_can_pack(k, &p));
+            assert_reference_packs_alike(&w, packed);
             multiply(k, 2, TKX__COMPUTE_FAST, &w, x, toks[i], want);
             multiply(k, 2, TKX__COMPUTE_FAST, &p, x, toks[i], got);
             assert_same(want, got, n, "packed", type, rows, cols, toks[i]);
