@@ -36,9 +36,8 @@ typedef struct chat_run {
 /* Where the other side answers from now on, that is worth a word. */
 static void say_side(chat_run *run, const tkx_sample_label *label)
 {
-    if (run->side.mode == TKX_SAMPLER_AUTO &&
-        (!run->backend || strcmp(run->backend, label->backend) != 0))
-        fprintf(stderr, "(answered by the %s side: %s)\n", label->backend, label->reason);
+    if (!run->backend || strcmp(run->backend, label->backend) != 0)
+        cli_sampler_say(&run->side, label);
     run->backend = strcmp(label->backend, "local") == 0 ? "local" : "remote";
 }
 

@@ -115,6 +115,7 @@ static int print(const local_run *run, tkx_sampler_result *result)
         result->response->n_sequences = 0; /* the service draws one token in any case */
     if (run->args.as_json)
         return print_json(run, result);
+    cli_sampler_say(&run->side, &result->label);
     if (!run->is_scoring)
         return cli_sample_print(result->response, run->tokenizer, 0);
     if (result->response->n_prompt_logprobs > run->ids.n_ids) {

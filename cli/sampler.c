@@ -2,6 +2,7 @@
 /* sampler.c - see sampler.h. */
 #include "sampler.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "command.h"
@@ -138,6 +139,12 @@ void cli_sampler_close(cli_sampler *s)
     cli_connection_close(&s->connection);
     tkx_local_adapter_unload(s->adapter);
     tkx_local_free(s->local);
+}
+
+void cli_sampler_say(const cli_sampler *s, const tkx_sample_label *label)
+{
+    if (s->mode == TKX_SAMPLER_AUTO)
+        fprintf(stderr, "(answered by the %s side: %s)\n", label->backend, label->reason);
 }
 
 int cli_sampler_tokenizer(const cli_sampler *s, const char *file, tkx_tokenizer **out)

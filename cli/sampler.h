@@ -44,6 +44,9 @@ int cli_sampler_check(cli_sampler *s);
 int cli_sampler_open(cli_sampler *s);
 void cli_sampler_close(cli_sampler *s);
 
+/* Where either side may answer: one line on stderr saying which did, and why. */
+void cli_sampler_say(const cli_sampler *s, const tkx_sample_label *label);
+
 /* The tokenizer: file if given, else the local model's, else the one of tkx/bytes. */
 int cli_sampler_tokenizer(const cli_sampler *s, const char *file, tkx_tokenizer **out);
 

@@ -110,7 +110,8 @@ typedef struct tkx_sample_label {
                                  spelling of this one; NULL: not said, or no adapter */
 } tkx_sample_label;
 
-/** Thread: any.  @p adapter may be NULL. */
+/** Who answers a request with that @p mode; at temperature 0 it is raw in any case.
+    Thread: any.  @p adapter may be NULL. */
 TKX_API tkx_sample_label tkx_local_label(const tkx_local *local,
                                          const tkx_local_adapter *adapter,
                                          tkx_logprob_mode mode);

@@ -129,6 +129,14 @@ static void tell_tokens(const sampler_call *c, const tkx_sample_response *r)
     }
 }
 
+/* What the logprobs are: at temperature 0, and of a prompt, all are raw. */
+static tkx_logprob_mode mode_of(const sampler_call *c)
+{
+    return c->is_scoring || c->request.params.temperature == 0
+               ? TKX_LOGPROB_MODE_RAW
+               : c->local_only.logprob_mode;
+}
+
 /* Both are taken. */
 static void succeed(sampler_call *c, tkx_sample_response *response,
                     tkx_logprobs *logprobs)
@@ -146,8 +154,7 @@ static void succeed(sampler_call *c, tkx_sample_response *response,
     }
     result->response = response;
     result->logprobs = logprobs;
-    result->label =
-        tkx__either_label(c->sampler, is_local, c->local_only.logprob_mode, c->reason);
+    result->label = tkx__either_label(c->sampler, is_local, mode_of(c), c->reason);
     if (!is_local && response)
         tell_tokens(c, response);
     tkx__future_succeed(c->future, result);

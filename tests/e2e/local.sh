@@ -61,10 +61,15 @@ stop_server
 run 0 "${auto[@]}" --base-model tests/llama
 prints '"backend":"local".*"reason":"unreachable"'
 
+run 0 "$tkx" sample --backend auto --local "$models/llama" --base-model tests/llama --prompt x --max-tokens 2
+says "answered by the local side: unreachable"
+
 # Controls that only this machine has.
 run 0 "${sample[@]}" --logit-bias 7=1000 --logprob-mode filtered
 prints '"tokens":\[7,7,7,7,7,7,7,7\],"logprobs":\[0,0'
 prints '"logprob_mode":"filtered"'
+run 0 "${sample[@]}" --temperature 0 --logprob-mode filtered
+prints '"logprob_mode":"raw"'
 run 2 "${sample[@]}" --logit-bias 7
 says "expected ID=NUMBER"
 run 0 "${sample[@]}" --prompt-logprobs --prompt-logprobs-last-n 1
