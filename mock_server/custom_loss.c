@@ -47,17 +47,18 @@ static bool take_input(tkx__arena *arena, const nn_datum *d, const graph_input *
 {
     const nn_named_input *n = find_input(d, wanted->name);
     bool is_targets = !n && strcmp(wanted->name, "target_tokens") == 0;
-    size_t count = is_targets ? d->n_targets : n->input.n;
-    double *data = tkx__arena_alloc(arena, count ? count : 1, sizeof *data);
+    size_t count = n ? n->input.n : d->n_targets;
+    double *data =
+        n || is_targets ? tkx__arena_alloc(arena, count ? count : 1, sizeof *data) : NULL;
 
     if (!data)
         return false;
     for (size_t i = 0; i < count; i++)
-        data[i] = is_targets ? (double)d->targets[i] : (double)n->input.data[i];
-    *out = is_targets ? logprobs_of(d, data)
-                      : (graph_tensor){.data = data,
-                                       .dims = {n->dims[0], n->dims[1]},
-                                       .n_dims = (size_t)wanted->rank};
+        data[i] = n ? (double)n->input.data[i] : (double)d->targets[i];
+    *out = !n ? logprobs_of(d, data)
+              : (graph_tensor){.data = data,
+                               .dims = {n->dims[0], n->dims[1]},
+                               .n_dims = (size_t)wanted->rank};
     return true;
 }
 

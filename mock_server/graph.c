@@ -122,7 +122,7 @@ tkx_status graph_read(tkx__arena *arena, const jv *body, graph *out, tkx_error *
     if (!nodes || nodes->kind != JV_ARRAY || nodes->n < 1 || nodes->n > GRAPH_MAX_NODES ||
         nodes->is_packed)
         return bad(err, "graph.nodes: 1 to 1000 are wanted", NULL);
-    out->nodes = tkx__arena_zalloc(arena, nodes->n, sizeof *out->nodes);
+    out->nodes = tkx__arena_zalloc(arena, nodes->n, sizeof(const jv *));
     if (!out->nodes)
         return tkx__fail_memory(err);
     for (const jv *m = nodes->first; m && st == TKX_OK; m = m->next) {
@@ -198,7 +198,8 @@ static bool take_number(run *r, const jv *part, gv **out)
     *out = name ? find_value(r, name) : NULL;
     if (*out && (*out)->n == 1)
         return true;
-    return tape_fail(&r->t, "the loss and every metric is one number") != NULL;
+    tape_fail(&r->t, "the loss and every metric is one number");
+    return false;
 }
 
 static bool finish(run *r, double *loss, double *gradient, double *metrics)

@@ -15,7 +15,7 @@ const jv **graph_list(tkx__arena *arena, const jv *list, size_t *n_out)
     *n_out = 0;
     if (!inner || inner->kind != JV_ARRAY)
         return NULL;
-    items = tkx__arena_zalloc(arena, inner->n + 1, sizeof *items);
+    items = tkx__arena_zalloc(arena, inner->n + 1, sizeof(const jv *));
     if (!items)
         return NULL;
     *n_out = inner->n;
