@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <tkx/custom_loss.h>
 #include <tkx/journal.h>
 
 #include "client/ledger.h"
@@ -199,6 +200,43 @@ START_TEST(compressed_bodies_are_recorded_unpacked_by_hash)
 }
 END_TEST
 
+static int custom_loss(tkx_custom_item *items, size_t n_items, tkx_custom_report *report,
+                       void *user_data)
+{
+    (void)report, (void)user_data;
+    ck_assert_uint_eq(n_items, 1);
+    items[0].gradient[0] = -1;
+    return 0;
+}
+
+/* Two calls of the run: what is sent behind the loss can be sent again without it. */
+START_TEST(both_passes_of_a_custom_loss_are_recorded)
+{
+    static const tkx_named_tensor one[] = {
+        {"target_tokens",
+         {.dtype = TKX_DTYPE_INT64, .n_values = 1, .values.i64 = targets}}};
+    static const tkx_chunk token = {
+        .kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 1};
+    static const tkx_datum short_datum = {
+        .model_input = {&token, 1}, .loss_fn_inputs = one, .n_loss_fn_inputs = 1};
+    tkx_training *t = begin();
+    tkx_future *future;
+
+    ck_assert_int_eq(tkx_training_forward_backward_custom(t, &short_datum, 1, custom_loss,
+                                                          NULL, NULL, &future, NULL),
+                     TKX_OK);
+    expect_and_drop(future, TKX_OK);
+    fake_io_turn(s.io);
+    ck_assert_int_eq(number("SELECT COUNT(*) FROM operations WHERE state='applied'"), 2);
+    ck_assert_int_eq(number("SELECT seq_id FROM operations WHERE op='forward'"), 1);
+    ck_assert_int_eq(number("SELECT seq_id FROM operations WHERE op='forward_backward'"),
+                     2);
+    expect_recorded(1, 0, "forward", 0);
+    expect_recorded(2, 0, "forward", 1);
+    finish(t);
+}
+END_TEST
+
 /* A server that reads JSON only: the JSON stands on record before it goes out. */
 static bool refuse_protobuf(fake_io *io, size_t i, const char *route)
 {
@@ -365,6 +403,7 @@ int main(void)
     tcase_add_test(tc, the_model_is_on_record_before_it_is_asked_for);
     tcase_add_test(tc, all_chunks_of_a_call_are_recorded_as_they_go_out);
     tcase_add_test(tc, compressed_bodies_are_recorded_unpacked_by_hash);
+    tcase_add_test(tc, both_passes_of_a_custom_loss_are_recorded);
     tcase_add_test(tc, another_encoding_is_recorded_anew);
     tcase_add_test(tc, a_full_disk_stops_a_call_before_it_is_sent);
     tcase_add_test(tc, a_refused_call_is_no_part_of_the_run);
