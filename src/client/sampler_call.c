@@ -12,25 +12,15 @@
  * watch on it is left behind with nobody to tell.
  */
 #include <pthread.h>
-#include <string.h>
 
 #include <tkx/breaker.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/options.h"
-#include "client/local_in.h"
 #include "client/sampler_in.h"
 #include "client/sampling.h"
 #include "client/service.h"
-
-typedef enum call_state {
-    CALL_SESSION = 0,
-    CALL_REMOTE,
-    CALL_ASKING,
-    CALL_LOCAL
-} call_state;
 
 /* On what is followed, until that has completed; tokens of a local answer pass through
  * it.
@@ -42,24 +32,6 @@ typedef struct inner_watch {
     tkx_local_token_fn *on_token; /* under the lock; NULL: nobody listens (any more) */
     void *user_data;
 } inner_watch;
-
-struct sampler_call {
-    tkx_sampler *sampler; /* counted */
-    tkx_future *future;   /* our reference */
-    sampler_call *next, *prev;
-    bool is_listed;
-    call_state state;
-    tkx__arena arena; /* of the request */
-    tkx_sample_request request;
-    tkx_local_sample_options local_only;
-    bool is_scoring; /* compute_logprobs */
-    tkx_future *inner;
-    inner_watch *watch;
-    tkx__timer *deadline;
-    int64_t timeout_ms;
-    const char *reason;
-    tkx_error *remote_error; /* why the service did not answer */
-};
 
 /* ---- the end ---- */
 
@@ -109,7 +81,7 @@ static void dispose(sampler_call *c)
     tkx__either_unref(s);
 }
 
-static void fail(sampler_call *c, tkx_error *error)
+void tkx__either_fail(sampler_call *c, tkx_error *error)
 {
     tkx__future_fail(c->future, &error);
     dispose(c);
@@ -149,7 +121,7 @@ static void succeed(sampler_call *c, tkx_sample_response *response,
         tkx_sample_response_free(response);
         tkx_logprobs_free(logprobs);
         (void)tkx__fail_memory(&error);
-        fail(c, error);
+        tkx__either_fail(c, error);
         return;
     }
     result->response = response;
@@ -195,7 +167,7 @@ static inner_watch *new_watch(sampler_call *c)
 
     if (!w) {
         (void)tkx__fail_memory(&error);
-        fail(c, error);
+        tkx__either_fail(c, error);
         return NULL;
     }
     w->watch.fn = on_watch;
@@ -238,14 +210,14 @@ static void local_failed(sampler_call *c, tkx_error *error)
     tkx_error *both = NULL;
 
     if (!c->remote_error) {
-        fail(c, error);
+        tkx__either_fail(c, error);
         return;
     }
     (void)tkx__fail_cause(&both, tkx_error_status(error), NULL, &c->remote_error,
                           "the local model, asked because the service is %s: %s",
                           c->reason, tkx_error_message(error));
     tkx_error_free(error);
-    fail(c, both);
+    tkx__either_fail(c, both);
 }
 
 static void say_switch(sampler_call *c)
@@ -327,7 +299,7 @@ static void take_local(sampler_call *c, tkx_future *inner)
         return;
     }
     (void)tkx__fail_memory(&error);
-    fail(c, error);
+    tkx__either_fail(c, error);
 }
 
 /* ---- the remote side ---- */
@@ -339,7 +311,7 @@ static void remote_failed(sampler_call *c, tkx_error *error)
     tkx_future *inner = NULL;
 
     if (!may_go_local(c)) {
-        fail(c, error);
+        tkx__either_fail(c, error);
         return;
     }
     tkx_error_free(c->remote_error);
@@ -357,7 +329,7 @@ static void remote_failed(sampler_call *c, tkx_error *error)
         return;
     }
     c->remote_error = NULL;
-    fail(c, error);
+    tkx__either_fail(c, error);
 }
 
 static const char *base_name(const sampler_call *c)
@@ -384,7 +356,7 @@ static void take_capabilities(sampler_call *c, tkx_future *inner)
         return;
     }
     c->remote_error = NULL;
-    fail(c, error);
+    tkx__either_fail(c, error);
 }
 
 static void take_remote(sampler_call *c, tkx_future *inner)
@@ -436,7 +408,7 @@ static void go_remote(sampler_call *c)
     if (st == TKX_OK)
         go_on_with(c, inner);
     else
-        fail(c, error);
+        tkx__either_fail(c, error);
 }
 
 static void go_session(sampler_call *c)
@@ -449,7 +421,7 @@ static void go_session(sampler_call *c)
     }
     c->state = CALL_SESSION;
     if (tkx__either_make_session(c->sampler, &error) != TKX_OK)
-        fail(c, error);
+        tkx__either_fail(c, error);
 }
 
 void tkx__either_session(tkx_sampler *s, const tkx_error *error)
@@ -483,7 +455,7 @@ void tkx__either_lost(void *arg, bool is_breaker)
 
 /* ---- the call ---- */
 
-static void on_given_up(tkx_future *future, tkx_status reason, void *arg)
+void tkx__either_given_up(tkx_future *future, tkx_status reason, void *arg)
 {
     sampler_call *c = arg;
 
@@ -500,7 +472,7 @@ static void on_deadline(void *arg)
 
     (void)tkx__fail(&error, TKX_ERR_TIMEOUT, "sample: no answer after %lld ms",
                     (long long)c->timeout_ms);
-    fail(c, error);
+    tkx__either_fail(c, error);
 }
 
 static bool arm_deadline(sampler_call *c)
@@ -529,7 +501,7 @@ static const char *why_not_ask(const tkx_sampler *s)
     return NULL;
 }
 
-static void begin(void *arg)
+void tkx__either_begin(void *arg)
 {
     sampler_call *c = arg;
     tkx_sampler *s = c->sampler;
@@ -548,7 +520,7 @@ static void begin(void *arg)
     c->reason = "requested";
     if (!arm_deadline(c)) {
         (void)tkx__fail_memory(&error);
-        fail(c, error);
+        tkx__either_fail(c, error);
         return;
     }
     if (s->mode == TKX_SAMPLER_LOCAL)
@@ -557,115 +529,4 @@ static void begin(void *arg)
         go_local(c, reason);
     else
         go_session(c);
-}
-
-static bool is_local_only(const tkx_local_sample_options *o)
-{
-    return o->min_p != 0 || o->repetition_penalty != 0 || o->frequency_penalty != 0 ||
-           o->presence_penalty != 0 || o->n_biases != 0 ||
-           o->logprob_mode != TKX_LOGPROB_MODE_RAW;
-}
-
-static tkx_status check(const tkx_sampler *s, const tkx_local_sample_options *o,
-                        tkx_error **err)
-{
-    if (o->adapter)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "a request of a sampler takes no adapter of its own");
-    if (s->mode != TKX_SAMPLER_LOCAL && is_local_only(o))
-        return tkx__fail(err, TKX_ERR_UNSUPPORTED,
-                         "min_p, penalties, biases and the logprob mode are offered by "
-                         "the local engine only: take a local sampler");
-    return TKX_OK;
-}
-
-static bool copy_request(sampler_call *c, const tkx_sample_request *request)
-{
-    tkx_local_sample_options *o = &c->local_only;
-    int64_t *tokens = NULL;
-    float *biases = NULL;
-
-    tkx__arena_init(&c->arena, 1024, SIZE_MAX);
-    if (!tkx__either_copy_request(&c->arena, request, &c->request))
-        return false;
-    if (o->n_biases == 0)
-        return true;
-    tokens = tkx__arena_alloc(&c->arena, o->n_biases, sizeof *tokens);
-    biases = tkx__arena_alloc(&c->arena, o->n_biases, sizeof *biases);
-    if (!tokens || !biases)
-        return false;
-    memcpy(tokens, o->bias_tokens, o->n_biases * sizeof *tokens);
-    memcpy(biases, o->biases, o->n_biases * sizeof *biases);
-    o->bias_tokens = tokens;
-    o->biases = biases;
-    return true;
-}
-
-static tkx_status submit(tkx_sampler *s, const tkx_sample_request *request,
-                         const tkx_local_sample_options *o, bool is_scoring,
-                         int64_t timeout_ms, tkx_future **out, tkx_error **err)
-{
-    sampler_call *c;
-
-    if (s->mode != TKX_SAMPLER_REMOTE && request->params.n_stop &&
-        request->params.stop_strings)
-        tkx__local_prepare_text(s->local); /* not on the loop thread */
-    c = tkx__calloc(1, sizeof *c);
-    if (!c)
-        return tkx__fail_memory(err);
-    c->local_only = *o;
-    c->is_scoring = is_scoring;
-    c->timeout_ms = timeout_ms;
-    if (!copy_request(c, request)) {
-        tkx__arena_clear(&c->arena);
-        tkx__free(c);
-        return tkx__fail_memory(err);
-    }
-    c->future = tkx__future_new(s->context, &tkx__result_either, on_given_up, c, err);
-    if (!c->future) {
-        tkx__arena_clear(&c->arena);
-        tkx__free(c);
-        return tkx__context_is_closed(s->context) ? TKX_ERR_CLOSED : TKX_ERR_NO_MEMORY;
-    }
-    c->sampler = tkx__either_ref(s);
-    (void)tkx__future_set_cancel_mode(c->future, TKX__CANCEL_REMOVE);
-    *out = tkx_future_ref(c->future);
-    if (s->io->ops->post(s->io->ctx, begin, c))
-        return TKX_OK;
-    tkx_future_unref(*out);
-    *out = NULL;
-    (void)tkx__fail(err, TKX_ERR_CLOSED, "the context is closed");
-    fail(c, tkx__error_copy(err ? *err : NULL));
-    return TKX_ERR_CLOSED;
-}
-
-tkx_status tkx_sampler_sample(tkx_sampler *sampler, const tkx_sample_request *request,
-                              const tkx_local_sample_options *local_only,
-                              int64_t timeout_ms, tkx_future **out, tkx_error **err)
-{
-    tkx_local_sample_options o = TKX_LOCAL_SAMPLE_OPTIONS_INIT;
-    tkx_sample_request r = TKX_SAMPLE_REQUEST_INIT;
-    tkx_status st =
-        tkx__options_overlay(&o, sizeof o, local_only, "tkx_local_sample_options", err);
-
-    if (st == TKX_OK)
-        st = tkx__options_overlay(&r, sizeof r, request, "tkx_sample_request", err);
-    if (st == TKX_OK)
-        st = check(sampler, &o, err);
-    if (st != TKX_OK)
-        return st;
-    return submit(sampler, &r, &o, false, timeout_ms, out, err);
-}
-
-tkx_status tkx_sampler_compute_logprobs(tkx_sampler *sampler,
-                                        const tkx_model_input *prompt, int64_t timeout_ms,
-                                        tkx_future **out, tkx_error **err)
-{
-    const tkx_local_sample_options o = TKX_LOCAL_SAMPLE_OPTIONS_INIT;
-    tkx_sample_request r = TKX_SAMPLE_REQUEST_INIT;
-
-    r.prompt = *prompt;
-    r.prompt_logprobs = true;
-    r.params.has_max_tokens = true; /* 0 here; the remote call asks in its own way */
-    return submit(sampler, &r, &o, true, timeout_ms, out, err);
 }

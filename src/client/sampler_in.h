@@ -14,6 +14,32 @@
 
 typedef struct sampler_call sampler_call;
 
+typedef enum call_state {
+    CALL_SESSION = 0,
+    CALL_REMOTE,
+    CALL_ASKING,
+    CALL_LOCAL
+} call_state;
+
+/* One request. */
+struct sampler_call {
+    tkx_sampler *sampler; /* counted */
+    tkx_future *future;   /* our reference */
+    sampler_call *next, *prev;
+    bool is_listed;
+    call_state state;
+    tkx__arena arena; /* of the request */
+    tkx_sample_request request;
+    tkx_local_sample_options local_only;
+    bool is_scoring; /* compute_logprobs */
+    tkx_future *inner;
+    struct inner_watch *watch; /* on it */
+    tkx__timer *deadline;
+    int64_t timeout_ms;
+    const char *reason;
+    tkx_error *remote_error; /* why the service did not answer */
+};
+
 struct tkx_sampler {
     atomic_uint n_refs; /* the user's, each open call's, a creation's */
     tkx_sampler_mode mode;
@@ -48,10 +74,17 @@ void tkx__either_call_ended(tkx_sampler *sampler);
 
 /* ---- sampler_call.c, loop thread ---- */
 
+/* Ask whoever should be asked; what is posted when a call is made. */
+void tkx__either_begin(void *call);
+/* The user cancels, or the context closes. */
+tkx__future_end_fn tkx__either_given_up;
+/* The end, without an answer; the error is taken. */
+void tkx__either_fail(sampler_call *call, tkx_error *error);
+
 /* The session is there (error NULL) or could not be made (borrowed). */
 void tkx__either_session(tkx_sampler *sampler, const tkx_error *error);
-/* The service cannot be reached, or is to be left alone: what waits for it may be answered
-   here. */
+/* The service cannot be reached, or is to be left alone: what waits for it may be
+   answered here. */
 void tkx__either_lost(void *sampler, bool is_breaker);
 
 /* ---- sampler_request.c ---- */
