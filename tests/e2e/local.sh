@@ -64,6 +64,9 @@ prints '"backend":"local".*"reason":"unreachable"'
 run 0 "$tkx" sample --backend auto --local "$models/llama" --base-model tests/llama --prompt x --max-tokens 2
 says "answered by the local side: unreachable"
 
+run 0 "$TKX_BIN/tkx-example-sample-auto" tests/llama "$models/llama" "Hello there"
+says "(local: unreachable)"
+
 # Controls that only this machine has.
 run 0 "${sample[@]}" --logit-bias 7=1000 --logprob-mode filtered
 prints '"tokens":\[7,7,7,7,7,7,7,7\],"logprobs":\[0,0'
