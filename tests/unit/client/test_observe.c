@@ -498,6 +498,8 @@ START_TEST(what_is_open_is_a_gauge)
     ck_assert_uint_eq(tkx_metrics_find(m, "sample")->n_dropped, 1);
     ck_assert_uint_eq(tkx_metrics_find(m, "sample")->poll.n_dropped, 1);
     tkx_metrics_free(m);
+    tkx_future_cancel(b);
+    fake_io_turn(s.io);
     tkx_future_unref(a);
     tkx_future_unref(b);
     tkx_sampling_free(sampling);

@@ -211,6 +211,8 @@ START_TEST(calls_in_flight_hold_their_part)
     ck_assert_int_eq(look().reserved_tokens, 0);
     ck_assert_double_eq(look().reserved_cost, 0);
     ck_assert_int_eq(sample(sampling, 100, &b, NULL), TKX_OK);
+    tkx_future_cancel(b);
+    fake_io_turn(s.io);
     tkx_future_unref(a);
     tkx_future_unref(b);
     tkx_sampling_free(sampling);
