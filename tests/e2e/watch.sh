@@ -24,7 +24,7 @@ grep -q '^tkx_operation_duration_quantile_seconds{operation="optim_step",quantil
     fail "no quantiles"
 grep -q '^tkx_tokens_total{model="tkx/bytes",kind="train"} [1-9]' "$work/metrics" || fail "no tokens in the metrics"
 
-# test_observe looks closer.
+# test_observe.c looks closer.
 ! command -v python3 >/dev/null || python3 - "$work/trace" <<'PY' || fail "the trace does not nest"
 import json, sys
 rows, names, last = {}, set(), {}

@@ -1,133 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * test_observe.c - metrics, local trace and trace context of a client on a scripted
- * server.
- */
-#include <stdio.h>
+/* test_observe.c - local trace and trace context of a client on a scripted server. */
+#include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <tkx/metrics.h>
-#include <tkx/trace.h>
-
-#include "scripted.h"
+#include "observed.h"
 #include "support/jdom.h"
 #include "support/suite.h"
 
 #define TRACE_ID "4bf92f3577b34da6a3ce929d0e0e4736"
 #define PARENT "00-" TRACE_ID "-00f067aa0ba902b7-01"
 
-static scripted s;
-static char path[64];
-static tkx_metrics_options metrics_options;
-static tkx_trace_options trace_options;
-static bool has_metrics;
-
-static void tune(tkx_context_options *options)
-{
-    options->trace = &trace_options;
-    if (has_metrics)
-        options->metrics = &metrics_options;
-}
-
-static void set_up(void)
-{
-    s = (scripted){.tune = tune};
-    metrics_options = (tkx_metrics_options)TKX_METRICS_OPTIONS_INIT;
-    trace_options = (tkx_trace_options)TKX_TRACE_OPTIONS_INIT;
-    has_metrics = false;
-    snprintf(path, sizeof path, "/tmp/tkx-observe-XXXXXX");
-    int fd = mkstemp(path);
-    ck_assert_int_ge(fd, 0);
-    close(fd);
-}
-
-static void tear_down(void)
-{
-    unlink(path);
-}
-
-/* --- work ----------------------------------------------------------------------------
- */
-
-static const int32_t tokens[] = {1, 2, 3};
-static const int64_t targets[] = {2, 3, 4};
-static const float weights[] = {1, 1, 1};
-static const tkx_named_tensor inputs[] = {
-    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 3, .values.i64 = targets}},
-    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 3, .values.f32 = weights}},
-};
-static const tkx_chunk chunk = {.kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 3};
-
-static void finish(tkx_future *future, tkx_status status)
-{
-    scripted_expect(&s, future, status);
-    tkx_future_unref(future);
-}
-
-static tkx_future *forward_backward(tkx_training *t, size_t n)
-{
-    static tkx_datum data[3000];
-    tkx_future *future;
-
-    for (size_t i = 0; i < n; i++)
-        data[i] = (tkx_datum){
-            .model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2};
-    ck_assert_int_eq(tkx_training_forward_backward(t, data, n, TKX_LOSS_CROSS_ENTROPY,
-                                                   NULL, &future, NULL),
-                     TKX_OK);
-    return future;
-}
-
-static tkx_future *sample(tkx_sampling *sampling)
-{
-    tkx_sample_request request = TKX_SAMPLE_REQUEST_INIT;
-    tkx_future *future;
-
-    request.prompt = (tkx_model_input){&chunk, 1};
-    request.params.has_max_tokens = true;
-    request.params.max_tokens = 4;
-    ck_assert_int_eq(tkx_sampling_sample(sampling, &request, 0, &future, NULL), TKX_OK);
-    return future;
-}
-
-/* A step of three chunks, a sample, a submit that is tried three times. */
-static void work(void)
-{
-    tkx_training *t = scripted_lora(&s);
-    tkx_sampling *sampling = scripted_sampling(&s);
-    tkx_future *step, *optim, *asample;
-
-    step = forward_backward(t, 2500);
-    ck_assert_int_eq(tkx_training_optim_step(t, NULL, &optim, NULL), TKX_OK);
-    asample = sample(sampling);
-    finish(step, TKX_OK);
-    finish(optim, TKX_OK);
-    finish(asample, TKX_OK);
-    s.busy = "optim_step";
-    ck_assert_int_eq(tkx_training_optim_step(t, NULL, &optim, NULL), TKX_OK);
-    fake_io_advance(s.io, 1200); /* 0, 375 and 1,125 ms */
-    s.busy = NULL;
-    fake_io_advance(s.io, 10000);
-    finish(optim, TKX_OK);
-    tkx_training_free(t);
-    tkx_sampling_free(sampling);
-}
-
 /* --- the trace file ------------------------------------------------------------------
  */
-
-static char *read_file(size_t *size)
-{
-    FILE *from = fopen(path, "r");
-
-    ck_assert_ptr_nonnull(from);
-    char *text = calloc(1, 4 << 20);
-    *size = fread(text, 1, (4 << 20) - 1, from);
-    fclose(from);
-    return text;
-}
 
 #define MAX_ROWS 64
 #define MAX_DEPTH 8
@@ -435,157 +320,6 @@ START_TEST(a_bad_parent_is_refused)
 }
 END_TEST
 
-/* --- metrics -------------------------------------------------------------------------
- */
-
-static tkx_metrics *snapshot(unsigned flags)
-{
-    tkx_metrics *m = NULL;
-
-    ck_assert_int_eq(tkx_metrics_snapshot(s.context, flags, &m, NULL), TKX_OK);
-    return m;
-}
-
-START_TEST(operations_are_counted)
-{
-    has_metrics = true;
-    scripted_begin(&s);
-    work();
-    tkx_metrics *m = snapshot(TKX_METRICS_RESET);
-    const tkx_operation_metrics *step = tkx_metrics_find(m, "forward_backward");
-    const tkx_operation_metrics *optim = tkx_metrics_find(m, "optim_step");
-
-    ck_assert_uint_eq(step->n_started, 1);
-    ck_assert_uint_eq(step->n_ok, 1);
-    ck_assert_uint_eq(step->submit.n_2xx, 3);
-    ck_assert_uint_eq(step->poll.n_2xx, 3);
-    ck_assert_uint_gt(step->submit.bytes_sent, 1000);
-    ck_assert_uint_eq(optim->n_ok, 2);
-    ck_assert_uint_eq(optim->submit.n_5xx, 3);
-    ck_assert_uint_eq(optim->submit.n_resent, 3);
-    ck_assert_uint_eq(optim->n_in_flight, 0);
-    ck_assert_double_eq_tol(optim->backed_off_s, 0.375 + 0.75 + 1.5, 0.01);
-    ck_assert_double_eq_tol(optim->latency.max_s, 2.625, 0.001);
-    ck_assert_double_eq_tol(optim->latency.p99_s, 2.625, 0.2);
-    ck_assert_uint_eq(tkx_metrics_find(m, "sample")->n_ok, 1);
-    ck_assert_ptr_null(tkx_metrics_find(m, "save_weights"));
-    tkx_metrics_free(m);
-
-    m = snapshot(0);
-    ck_assert_uint_eq(tkx_metrics_find(m, "optim_step")->n_started, 0);
-    ck_assert_uint_eq(tkx_metrics_find(m, "optim_step")->latency.count, 0);
-    ck_assert_double_eq(tkx_metrics_find(m, "optim_step")->latency.p50_s, 0);
-    tkx_metrics_free(m);
-    scripted_end(&s);
-}
-END_TEST
-
-START_TEST(what_is_open_is_a_gauge)
-{
-    has_metrics = true;
-    scripted_begin(&s);
-    tkx_sampling *sampling = scripted_sampling(&s);
-    s.held = "retrieve_future";
-    tkx_future *a = sample(sampling), *b = sample(sampling);
-    fake_io_turn(s.io);
-    tkx_metrics *m = snapshot(TKX_METRICS_RESET);
-    ck_assert_uint_eq(tkx_metrics_find(m, "sample")->n_in_flight, 2);
-    tkx_metrics_free(m);
-    tkx_future_cancel(a);
-    fake_io_turn(s.io);
-    m = snapshot(0);
-    ck_assert_uint_eq(tkx_metrics_find(m, "sample")->n_in_flight, 1);
-    ck_assert_uint_eq(tkx_metrics_find(m, "sample")->n_dropped, 1);
-    ck_assert_uint_eq(tkx_metrics_find(m, "sample")->poll.n_dropped, 1);
-    tkx_metrics_free(m);
-    tkx_future_cancel(b);
-    fake_io_turn(s.io);
-    tkx_future_unref(a);
-    tkx_future_unref(b);
-    tkx_sampling_free(sampling);
-    scripted_end(&s);
-}
-END_TEST
-
-static int count(const char *text, const char *part)
-{
-    int n = 0;
-
-    for (const char *at = text; (at = strstr(at, part)); at++)
-        n++;
-    return n;
-}
-
-START_TEST(the_text_keeps_to_the_conventions)
-{
-    char *text;
-    size_t size;
-
-    has_metrics = true;
-    scripted_begin(&s);
-    work();
-    ck_assert_int_eq(tkx_metrics_prometheus(s.context, &text, &size, NULL), TKX_OK);
-    ck_assert_uint_eq(strlen(text), size);
-    ck_assert_ptr_nonnull(strstr(
-        text, "\ntkx_operations_total{operation=\"optim_step\",outcome=\"ok\"} 2\n"));
-    ck_assert_ptr_nonnull(strstr(text, "\ntkx_requests_total{operation=\"optim_step\","
-                                       "kind=\"submit\",code=\"5xx\"} 3\n"));
-    ck_assert_ptr_nonnull(
-        strstr(text, "\ntkx_operation_duration_seconds_bucket{operation=\"optim_step\","
-                     "le=\"5\"} 2\n"));
-    ck_assert_ptr_nonnull(
-        strstr(text, "\ntkx_operation_duration_seconds_bucket{operation=\"optim_step\","
-                     "le=\"2.5\"} 1\n"));
-    ck_assert_ptr_nonnull(strstr(
-        text, "\ntkx_operation_duration_seconds_count{operation=\"optim_step\"} 2\n"));
-    ck_assert_ptr_nonnull(strstr(text, "\ntkx_breaker_state{endpoint=\"sample\"} 0\n"));
-    ck_assert_int_eq(count(text, "# TYPE tkx_requests_total counter\n"), 1);
-    ck_assert_int_eq(count(text, "# HELP "), count(text, "# TYPE "));
-    /* Every line is a comment or "name{labels} number" of a family told before. */
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-        double value;
-        int used = 0;
-        if (line[0] == '#')
-            continue;
-        ck_assert_int_eq(strncmp(line, "tkx_", 4), 0);
-        char *end = strrchr(line, ' ');
-        ck_assert_msg(end && sscanf(end, " %lf%n", &value, &used) == 1 && !end[used],
-                      "%s", line);
-    }
-    tkx_metrics_text_free(text);
-    scripted_end(&s);
-}
-END_TEST
-
-START_TEST(the_file_is_written_at_the_end_at_the_latest)
-{
-    size_t size;
-
-    has_metrics = true;
-    metrics_options.path = path;
-    metrics_options.every_ms = 1000;
-    scripted_begin(&s);
-    work(); /* longer than a second */
-    char *text = read_file(&size);
-    ck_assert_ptr_nonnull(strstr(text, "operation=\"sample\",outcome=\"ok\"} 1\n"));
-    free(text);
-    scripted_end(&s);
-    text = read_file(&size);
-    ck_assert_ptr_nonnull(strstr(text, "operation=\"optim_step\",outcome=\"ok\"} 2\n"));
-    free(text);
-}
-END_TEST
-
-START_TEST(without_metrics_there_are_none)
-{
-    tkx_metrics *m;
-
-    scripted_begin(&s);
-    ck_assert_int_eq(tkx_metrics_snapshot(s.context, 0, &m, NULL), TKX_ERR_INVALID_STATE);
-    scripted_end(&s);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("observe");
@@ -603,11 +337,6 @@ int main(void)
     tcase_add_test(tc, errors_name_the_trace);
     tcase_add_loop_test(tc, a_bad_parent_is_refused, 0,
                         (int)(sizeof bad_parents / sizeof *bad_parents));
-    tcase_add_test(tc, operations_are_counted);
-    tcase_add_test(tc, what_is_open_is_a_gauge);
-    tcase_add_test(tc, the_text_keeps_to_the_conventions);
-    tcase_add_test(tc, the_file_is_written_at_the_end_at_the_latest);
-    tcase_add_test(tc, without_metrics_there_are_none);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
