@@ -181,6 +181,8 @@ static void on_close_start(tkx__closer *closer, int64_t deadline_ms)
 
     if (s->loop.is_finishing || !say_last_words(s, at_ms, farewell_said))
         tkx__closer_done(closer);
+    /* What is in flight ends as closed, not with a refusal because of our own finish. */
+    tkx__site_close(s->site);
 }
 
 static void on_close_stop(tkx__closer *closer)
