@@ -258,9 +258,9 @@ static void flush_now(void *arg)
         tkx__telemetry_item_free(items);
         items = next;
     }
-    if (!t->loop.call)
-        end_drain(t);
     arm(t);
+    if (!t->loop.call)
+        end_drain(t); /* whoever waits for it may free us */
 }
 
 /* --- life ----------------------------------------------------------------------------

@@ -229,15 +229,19 @@ static void give_config(live *l, size_t i)
     tkx__buf_clear(&buf);
 }
 
+/* Each "%s" of the format is the id. */
 static void give_filled(live *l, size_t i, const char *format, const char *id)
 {
-    char body[4000];
+    tkx__buf buf;
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(body, sizeof body, format, id, id);
-#pragma GCC diagnostic pop
-    fake_io_answer(l->io, i, 200, NULL, body);
+    tkx__buf_init(&buf, SIZE_MAX);
+    for (const char *at; (at = strstr(format, "%s")); format = at + 2) {
+        tkx__buf_append(&buf, format, (size_t)(at - format));
+        tkx__buf_puts(&buf, id);
+    }
+    tkx__buf_puts(&buf, format);
+    fake_io_answer_bytes(l->io, i, 200, NULL, tkx__buf_text(&buf), buf.size);
+    tkx__buf_clear(&buf);
 }
 
 static bool give_plain(live *l, size_t i, const char *path)
