@@ -98,9 +98,9 @@ TKX_API tkx_status tkx_future_take_training(tkx_future *future, tkx_training **o
 TKX_API void tkx_training_free(tkx_training *training);
 
 /**
- * OK, or CLIENT_BROKEN with the cause: an earlier submit was lost, so the service may wait
- * for a number for ever, and every later call fails.  Go on from the last saved state with
- * a new client.  Thread: any.
+ * OK, or CLIENT_BROKEN with the cause: an earlier submit was lost, so the service may
+ * wait for a number for ever, and every later call fails.  Go on from the last saved
+ * state with a new client.  Thread: any.
  */
 TKX_API tkx_status tkx_training_check(const tkx_training *training, tkx_error **err);
 

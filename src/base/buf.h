@@ -36,7 +36,7 @@ void tkx__buf_printf(tkx__buf *buf, const char *fmt, ...) TKX_PRINTF(2, 3);
 
 /* The text so far, "" when empty; valid until the next append. */
 const char *tkx__buf_text(const tkx__buf *buf);
-/* Move the bytes out; the caller frees them with tkx__free().  NULL when empty or failed. */
+/* Move the bytes out; the caller frees them, tkx__free().  NULL when empty or failed. */
 char *tkx__buf_take(tkx__buf *buf, size_t *size);
 
 #endif

@@ -102,7 +102,7 @@ void tkx__graph_rows(tkx__graph *graph, size_t n, tkx__row_fn *fn);
 void tkx__graph_adapt(tkx__graph *graph, tkx__product *p, tkx__lora_use **loras,
                       tkx__layer_matrix matrix);
 
-/* Bring all weights that gain by it into kernel order; short of memory, as many as fit. */
+/* Bring weights that gain by it into kernel order; short of memory, as many as fit. */
 void tkx__graph_pack(tkx__graph *graph);
 void tkx__graph_unpack(tkx__graph *graph); /* frees them; the graph is not used after */
 

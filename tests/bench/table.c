@@ -12,7 +12,7 @@ bench_fn bench_trainer;
 const bench_entry benches[] = {
     {"client", bench_client, "the client against a server that answers at once"},
     {"engine", bench_engine, "the local engine: prefill, decode, first token, limits"},
-    {"trainer", bench_trainer, "the mock server's trainer: forward_backward, share of peak"},
+    {"trainer", bench_trainer, "the mock server's trainer: forward_backward, peak"},
     {"encode", bench_encode, "a training body as JSON: MB/s beside memcpy"},
     {"codec", bench_codec, "JSON and protobuf both ways: MB/s, allocations, zstd"},
     {"tok", bench_tok, "encoding speed of a tokenizer: tok MODEL FILE..."},

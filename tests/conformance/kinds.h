@@ -17,7 +17,7 @@ conf_kind_fn conf_codecs;
 extern const conf_kind conf_kinds[];
 
 conf_kind_fn conf_models;
-conf_kind_fn conf_training; /* training.c */
+conf_kind_fn conf_training;   /* training.c */
 conf_kind_fn conf_tokenizers; /* tokenizers.c */
 
 #endif

@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-/* Let allocations succeed until the nth (from 1), which fails, and all after it succeed. */
+/* Allocations succeed until the nth (from 1), which fails; all after it succeed. */
 void fail_alloc_begin(size_t nth);
 int fail_alloc_hit(void);
 /* Restore the allocator; returns blocks allocated since begin and not freed. */

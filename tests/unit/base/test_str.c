@@ -26,7 +26,8 @@ START_TEST(base64_both_ways)
 {
     static const struct {
         const char *bytes, *text;
-    } cases[] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"\xff\xfe", "//4="}};
+    } cases[] = {
+        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"\xff\xfe", "//4="}};
     char out[16];
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -48,9 +49,9 @@ END_TEST
 START_TEST(utf8_prefix_stops_at_the_first_bad_byte)
 {
     ck_assert_uint_eq(tkx__utf8_valid_prefix("a\xC3\xA9\xF0\x9F\x98\x80", 7), 7);
-    ck_assert_uint_eq(tkx__utf8_valid_prefix("a\xC0\x80", 3), 1);     /* overlong */
-    ck_assert_uint_eq(tkx__utf8_valid_prefix("\xED\xA0\x80", 3), 0);  /* surrogate */
-    ck_assert_uint_eq(tkx__utf8_valid_prefix("ab\xE2\x82", 4), 2);    /* cut */
+    ck_assert_uint_eq(tkx__utf8_valid_prefix("a\xC0\x80", 3), 1);    /* overlong */
+    ck_assert_uint_eq(tkx__utf8_valid_prefix("\xED\xA0\x80", 3), 0); /* surrogate */
+    ck_assert_uint_eq(tkx__utf8_valid_prefix("ab\xE2\x82", 4), 2);   /* cut */
     ck_assert_uint_eq(tkx__utf8_valid_prefix("\xF4\x90\x80\x80", 4), 0);
 }
 END_TEST
