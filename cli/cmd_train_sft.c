@@ -39,8 +39,7 @@ static int prepare(sft_run *run)
                           (uint64_t)run->options->shuffle_seed);
 }
 
-/* --- the folder ----------------------------------------------------------------------
- */
+/* --- the folder ------------------------------------------------------------------ */
 
 static void set(cli_setting *to, const char *name, const char *format, ...)
     TKX_PRINTF(3, 4);
@@ -84,8 +83,7 @@ static int open_folder(sft_run *run)
     return status == CLI_OK ? cli_run_dir_check(&run->dir, settings, n) : status;
 }
 
-/* --- all of it -----------------------------------------------------------------------
- */
+/* --- all of it ------------------------------------------------------------------- */
 
 static int end_run(sft_run *run, int status)
 {

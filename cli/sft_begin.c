@@ -36,8 +36,7 @@ static int create_model(sft_run *run)
     return status;
 }
 
-/* --- going on ------------------------------------------------------------------------
- */
+/* --- going on -------------------------------------------------------------------- */
 
 static void tell(const sft_run *run, const tkx_resume_report *report)
 {

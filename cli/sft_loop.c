@@ -12,8 +12,7 @@
 #include "output.h"
 #include "sft_run.h"
 
-/* --- one step ------------------------------------------------------------------------
- */
+/* --- one step -------------------------------------------------------------------- */
 
 static void next_batch(sft_run *run, sft_step *step)
 {
@@ -140,8 +139,7 @@ static int finish(sft_run *run, sft_step *step, size_t number)
     return status;
 }
 
-/* --- the loop ------------------------------------------------------------------------
- */
+/* --- the loop -------------------------------------------------------------------- */
 
 /* Past the examples of the steps that were done before. */
 static void skip_examples(sft_run *run)
@@ -191,8 +189,7 @@ int sft_run_train(sft_run *run)
     return status == CLI_OK && cli_is_interrupted() ? CLI_INTERRUPTED : status;
 }
 
-/* --- the end -------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------------- */
 
 static int save_weights(sft_run *run)
 {

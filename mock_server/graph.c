@@ -17,8 +17,7 @@ static tkx_status bad(tkx_error **err, const char *what, const char *name)
                      name ? ": " : "", name ? name : "");
 }
 
-/* --- reading --------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------- */
 
 /* [a-z_][a-z0-9_]{0,63} */
 static bool is_input_name(const char *name)
@@ -132,8 +131,7 @@ tkx_status graph_read(tkx__arena *arena, const jv *body, graph *out, tkx_error *
     return st == TKX_OK ? read_metrics(arena, out, err) : st;
 }
 
-/* --- running --------------------------------------------------------------------------
- */
+/* --- running --------------------------------------------------------------------- */
 
 typedef struct run {
     tape t;

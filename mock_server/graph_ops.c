@@ -9,8 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- element by element --------------------------------------------------------------
- */
+/* --- element by element ---------------------------------------------------------- */
 
 #define UNARY(name, value, slope)                                                        \
     static void name(double x, double *y, double *s)                                     \
@@ -78,8 +77,7 @@ BINARY(do_keep_high, b < a ? b : a, b < a ? 0 : 1, b < a)
 BINARY(do_first_where, b != 0 ? a : 0, b != 0, 0)
 BINARY(do_first_unless, b != 0 ? 0 : a, b == 0, 0)
 
-/* --- operations of a kind of their own -------------------------------------------------
- */
+/* --- operations of a kind of their own ------------------------------------------- */
 
 static gv *reduce(tape *t, const graph_args *args, gv *x, gv_fold fold)
 {
@@ -136,8 +134,7 @@ static gv *where(tape *t, gv *condition, gv *a, gv *b)
     return second ? gv_map2(t, first, second, do_add) : NULL;
 }
 
-/* --- the table -----------------------------------------------------------------------
- */
+/* --- the table ------------------------------------------------------------------- */
 
 typedef enum op_class {
     OP_MAP,

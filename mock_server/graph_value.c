@@ -145,8 +145,7 @@ gv *gv_pick(tape *t, gv *x, const size_t *dims, size_t n_dims, size_t *from)
     return y;
 }
 
-/* --- folding --------------------------------------------------------------------------
- */
+/* --- folding --------------------------------------------------------------------- */
 
 /* Marks the dimensions that go; false when one is not there. */
 static bool mark(const gv *x, const int64_t *dims, size_t n, bool goes[GRAPH_MAX_DIMS])
@@ -283,8 +282,7 @@ gv *gv_cumsum(tape *t, gv *x, int64_t dim)
     return y;
 }
 
-/* --- the way back ---------------------------------------------------------------------
- */
+/* --- the way back ---------------------------------------------------------------- */
 
 static bool need_grad(tape *t, gv *v)
 {

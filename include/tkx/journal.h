@@ -80,8 +80,7 @@ TKX_API tkx_status tkx_journal_set_note(tkx_journal *journal, const char *name,
 TKX_API tkx_status tkx_journal_get_note(tkx_journal *journal, const char *name, char *out,
                                         size_t capacity, tkx_error **err);
 
-/* --- going on ------------------------------------------------------------------------
- */
+/* --- going on -------------------------------------------------------------------- */
 
 /* When a new model has to be made. */
 typedef enum tkx_resume_mode {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* fail.c - the trainer's errors: the text is written first, then given its facts. */
 #include "mock_server/nn/fail.h"
 
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* gemm.c - matrix products, each on the thread that asks for it. */
 #include "mock_server/nn/gemm.h"
 
 #include <cblas.h>

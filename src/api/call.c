@@ -101,8 +101,7 @@ static void fail_with(tkx__call *call, tkx__reply *reply, bool is_link)
     finish(call, reply, error);
 }
 
-/* --- waiting -------------------------------------------------------------------------
- */
+/* --- waiting --------------------------------------------------------------------- */
 
 static void on_timer(void *arg)
 {
@@ -158,8 +157,7 @@ void tkx__call_wait_for_key(tkx__call *call)
     tkx__auth_wait_for(call->site->auth, &call->wait);
 }
 
-/* --- judging a reply -----------------------------------------------------------------
- */
+/* --- judging a reply ------------------------------------------------------------- */
 
 /* A 400 without a real body did not come from the service but from a front proxy. */
 static bool is_proxy_400(const tkx__reply *reply)
@@ -426,8 +424,7 @@ void tkx__call_on_reply(tkx__reply *reply, void *arg)
     fail_with(call, reply, true);
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 static void send_now(tkx__call *call)
 {

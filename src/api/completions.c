@@ -119,8 +119,7 @@ void tkx__completions_forget(completions *c, tkx__sample *s)
         }
 }
 
-/* --- completions that came early ------------------------------------------------------
- */
+/* --- completions that came early ------------------------------------------------- */
 
 static void keep_early(completions *c, char *id, int64_t bytes)
 {
@@ -145,8 +144,7 @@ static bool take_early(completions *c, const char *id, int64_t *bytes)
     return false;
 }
 
-/* --- polling --------------------------------------------------------------------------
- */
+/* --- polling --------------------------------------------------------------------- */
 
 static void poll_if_needed(completions *c);
 
@@ -196,8 +194,7 @@ enum { K_ID, K_SIZE, N_ITEM_KEYS };
 static const char *const item_keys[N_ITEM_KEYS] = {"request_id",
                                                    "response_payload_uncompressed_size"};
 
-/* --- fetching what has completed -------------------------------------------------------
- */
+/* --- fetching what has completed ------------------------------------------------- */
 
 static void fetch(completions *c, tkx__sample *s, int64_t bytes)
 {
@@ -372,8 +369,7 @@ static void poll_if_needed(completions *c)
         pause_for(c, 1000);
 }
 
-/* --- probes ---------------------------------------------------------------------------
- */
+/* --- probes ---------------------------------------------------------------------- */
 
 static void arm_prober(completions *c)
 {
@@ -408,8 +404,7 @@ void tkx__completions_probed(completions *c)
     c->n_probes--;
 }
 
-/* --- for samples -----------------------------------------------------------------------
- */
+/* --- for samples ----------------------------------------------------------------- */
 
 bool tkx__completions_await(completions *c, tkx__sample *s)
 {

@@ -33,8 +33,7 @@ tkx_status tkx__credential_file_path(tkx__buf *out, tkx_error **err)
     return out->status == TKX_OK ? TKX_OK : tkx__fail_memory(err);
 }
 
-/* --- the tree ------------------------------------------------------------------------
- */
+/* --- the tree -------------------------------------------------------------------- */
 
 /* Forget every text in the tree: some are keys, and which does not matter. */
 static void wipe_tree(cJSON *at)
@@ -59,8 +58,7 @@ static const char *text_of(const cJSON *object, const char *name)
     return cJSON_IsString(item) ? item->valuestring : NULL;
 }
 
-/* --- reading ---------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------- */
 
 static tkx_status check_private(int fd, const char *path, tkx_error **err)
 {
@@ -213,8 +211,7 @@ void tkx__credential_file_free(tkx__stored_key *key)
     tkx__free(b);
 }
 
-/* --- writing ---------------------------------------------------------------------------
- */
+/* --- writing --------------------------------------------------------------------- */
 
 static tkx_status make_folder(const char *path, tkx_error **err)
 {

@@ -8,8 +8,7 @@
 
 #include "base/mem.h"
 
-/* --- histograms ----------------------------------------------------------------------
- */
+/* --- histograms ------------------------------------------------------------------ */
 
 /* 0 to 7 have a bucket each; from there 8 for each power of two. */
 size_t tkx__histogram_index(uint64_t us)
@@ -62,8 +61,7 @@ double tkx__histogram_quantile_us(const uint32_t *counts, double quantile)
     return (double)tkx__histogram_limit(TKX__HISTOGRAM_SIZE - 1);
 }
 
-/* --- rows ----------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------ */
 
 tkx__metrics *tkx__metrics_new(void)
 {

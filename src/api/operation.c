@@ -57,8 +57,7 @@ static size_t count_on_way(const tkx__operation *op)
     return n;
 }
 
-/* --- ends ----------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------ */
 
 /* The body is not needed any more; its bytes of the budget go back. */
 static void release_body(part *p)
@@ -158,8 +157,7 @@ static void pass_turn(tkx__operation *op)
         tkx__turns_pass(op->turns, op->first, op->n_parts, op->n_unused);
 }
 
-/* --- a part's result -----------------------------------------------------------------
- */
+/* --- a part's result ------------------------------------------------------------- */
 
 static void on_polled(void *arg, void *result, tkx_error *error)
 {
@@ -225,8 +223,7 @@ static void follow(part *p, const char *request_id)
     }
 }
 
-/* --- a part's submit -----------------------------------------------------------------
- */
+/* --- a part's submit ------------------------------------------------------------- */
 
 static void encode_part(part *p);
 
@@ -423,8 +420,7 @@ static void submit_part(tkx__operation *op, size_t i)
     encode_part(p);
 }
 
-/* --- the whole -----------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------- */
 
 /* Submit whatever may go now. */
 static void submit_more(tkx__operation *op)

@@ -154,8 +154,7 @@ static void note_trouble(const tkx__poll *p, tkx_error *error)
     tkx_error_free(error);
 }
 
-/* --- when to ask again ---------------------------------------------------------------
- */
+/* --- when to ask again ----------------------------------------------------------- */
 
 static void on_timer(void *arg)
 {
@@ -208,8 +207,7 @@ static void back_off(tkx__poll *p, int http_status)
     round_after(p, tkx__backoff_link_ms(p->n_link_failures++));
 }
 
-/* --- the result ----------------------------------------------------------------------
- */
+/* --- the result ------------------------------------------------------------------ */
 
 /* Any thread: reads the payload, sets result or error. */
 static void decode_work(void *arg)
@@ -255,8 +253,7 @@ static void take_result(tkx__poll *p, tkx__reply *reply, bool is_protobuf)
     decode_done(p);
 }
 
-/* --- judging an answer ---------------------------------------------------------------
- */
+/* --- judging an answer ----------------------------------------------------------- */
 
 enum { K_TYPE, K_STATUS, K_QUEUE, K_REASON, K_SIZE, N_KEYS };
 static const char *const keys[N_KEYS] = {"type", "status", "queue_state",
@@ -458,8 +455,7 @@ static void on_outcome(void *arg, tkx__outcome *outcome)
         on_answer(p, outcome->reply);
 }
 
-/* --- asking --------------------------------------------------------------------------
- */
+/* --- asking ---------------------------------------------------------------------- */
 
 static bool make_body(tkx__poll *p)
 {

@@ -22,8 +22,7 @@
 
 static void send_now(tkx__sample *s);
 
-/* --- making one ----------------------------------------------------------------------
- */
+/* --- making one ------------------------------------------------------------------ */
 
 tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *request,
                            const tkx__sample_kind *kind, tkx__sample **out,
@@ -52,8 +51,7 @@ tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *requ
     return st;
 }
 
-/* --- ends ----------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------ */
 
 static void forget_handle(tkx__sample *s)
 {
@@ -154,8 +152,7 @@ bool tkx__sample_cancel(tkx__sample *s)
     return true;
 }
 
-/* --- trying again --------------------------------------------------------------------
- */
+/* --- trying again ---------------------------------------------------------------- */
 
 static void tell(tkx__sample *s, tkx__poll_event_kind kind, int http_status)
 {
@@ -230,8 +227,7 @@ static void attempt_failed(tkx__sample *s, tkx_error *error)
                                     tkx__site_uniform(s->sampler->site)));
 }
 
-/* --- the result ----------------------------------------------------------------------
- */
+/* --- the result ------------------------------------------------------------------ */
 
 static void *decode(const tkx__payload *payload, void *arg, tkx_error **err)
 {
@@ -341,8 +337,7 @@ static void wait_for_result(tkx__sample *s)
     tkx__sample_fetch(s, 0);
 }
 
-/* --- the submission ------------------------------------------------------------------
- */
+/* --- the submission -------------------------------------------------------------- */
 
 static bool take_handle(tkx__sample *s, tkx__reply *reply, tkx_error **err)
 {

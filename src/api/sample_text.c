@@ -21,8 +21,7 @@
 #define TOKEN_ROOM 8   /* of one in JSON */
 #define CHUNK_ROOM 64  /* what surrounds them */
 
-/* --- frames --------------------------------------------------------------------------
- */
+/* --- frames ---------------------------------------------------------------------- */
 
 static bool is_same(const tkx__sample_frame *f, const tkx__buf *text, size_t prompt_at)
 {
@@ -86,8 +85,7 @@ void tkx__sample_frame_unref(tkx__sample_frame *frame)
         tkx__free(frame);
 }
 
-/* --- prompts -------------------------------------------------------------------------
- */
+/* --- prompts --------------------------------------------------------------------- */
 
 static uint32_t varint_size(uint32_t value)
 {
@@ -181,8 +179,7 @@ void tkx__prompt_close(tkx__prompt_source *source)
     source->text = NULL;
 }
 
-/* --- the request ---------------------------------------------------------------------
- */
+/* --- the request ----------------------------------------------------------------- */
 
 /* Unpack and write as the codec does it.  False: out of memory. */
 static bool write_prompt(tkx__buf *buf, tkx__packed_prompt prompt,

@@ -128,8 +128,7 @@ void tkx__sampler_leave(tkx__sampler *p, tkx__sample *s, bool has_succeeded)
     }
 }
 
-/* --- from other threads --------------------------------------------------------------
- */
+/* --- from other threads ---------------------------------------------------------- */
 
 tkx_status tkx__sampler_get_frame(tkx__sampler *p, const tkx_sample_request *request,
                                   tkx__sample_frame **out, tkx_error **err)
@@ -183,8 +182,7 @@ bool tkx__sampler_post(tkx__sampler *p, tkx__sample *s, int64_t deadline_ms, voi
     return is_taken;
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 static void fail_closed(tkx__sample *s)
 {

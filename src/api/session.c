@@ -80,8 +80,7 @@ static void start_call(tkx__session *s, const tkx__call_spec *spec, tkx__call_fn
         report(s, error);
 }
 
-/* --- while it lives ------------------------------------------------------------------
- */
+/* --- while it lives -------------------------------------------------------------- */
 
 static void arm(tkx__session *s, tkx__timer *timer, int64_t delay_ms)
 {
@@ -211,8 +210,7 @@ static void send_refresh(void *arg)
         arm(s, s->refresh_timer, s->site->dynamic.refresh_interval_ms);
 }
 
-/* --- start-up, last step first -------------------------------------------------------
- */
+/* --- start-up, last step first --------------------------------------------------- */
 
 static void go_live(tkx__session *s)
 {
@@ -452,8 +450,7 @@ tkx_status tkx__session_start(tkx__site *site, const tkx__session_options *optio
     return TKX_OK;
 }
 
-/* --- the end -------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------------- */
 
 static void on_finished(void *arg, tkx__outcome *outcome)
 {

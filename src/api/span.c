@@ -75,8 +75,7 @@ static int64_t now_us(const tkx__observer *o)
     return ops->now_us ? ops->now_us(o->io.ctx) : ops->now_ms(o->io.ctx) * 1000;
 }
 
-/* --- trace ids -----------------------------------------------------------------------
- */
+/* --- trace ids ------------------------------------------------------------------- */
 
 static uint64_t random_id(tkx__observer *o)
 {
@@ -172,8 +171,7 @@ const char *tkx__span_trace_id(const tkx__span *s)
     return s && s->trace_text[0] ? s->trace_text : NULL;
 }
 
-/* --- spans ---------------------------------------------------------------------------
- */
+/* --- spans ----------------------------------------------------------------------- */
 
 static void begin_slice(tkx__span *s, const tkx__span_spec *spec)
 {
@@ -333,8 +331,7 @@ void tkx__span_do_end(tkx__span *s, const tkx_error *error, bool is_well)
     o->spare = s;
 }
 
-/* --- requests ------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------- */
 
 static void begin_request_slice(tkx__span *s, int64_t now, const char *route,
                                 size_t bytes, int n_sends)
@@ -434,8 +431,7 @@ void tkx__span_do_promise(tkx__span *s, const char *request_id)
     tkx__trace_file_flow(s->observer->file, s->track, now, 's', s->flow);
 }
 
-/* --- the observer --------------------------------------------------------------------
- */
+/* --- the observer ---------------------------------------------------------------- */
 
 tkx__observer *tkx__observer_new(const tkx__observer_options *options)
 {

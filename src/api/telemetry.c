@@ -50,8 +50,7 @@ struct tkx__telemetry {
     } loop;
 };
 
-/* --- reporting -----------------------------------------------------------------------
- */
+/* --- reporting ------------------------------------------------------------------- */
 
 static int64_t wall_ms(const tkx__telemetry *t)
 {
@@ -117,8 +116,7 @@ tkx__telemetry_counts tkx__telemetry_count(tkx__telemetry *t)
     return counts;
 }
 
-/* --- sending -------------------------------------------------------------------------
- */
+/* --- sending --------------------------------------------------------------------- */
 
 static void arm(tkx__telemetry *t)
 {
@@ -263,8 +261,7 @@ static void flush_now(void *arg)
         end_drain(t); /* whoever waits for it may free us */
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 tkx__telemetry *tkx__telemetry_new(tkx__site *site, bool is_sessionless)
 {

@@ -43,8 +43,7 @@ struct tkx__trace_file {
     char buffer[BUFFER_SIZE];
 };
 
-/* --- text ----------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------ */
 
 static void flush(tkx__trace_file *f)
 {
@@ -123,8 +122,7 @@ size_t tkx__trace_arg(char *args, size_t size, size_t at, const char *key,
     return at;
 }
 
-/* --- rows ----------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------ */
 
 static int find_group(tkx__trace_file *f, const char *name)
 {
@@ -181,8 +179,7 @@ void tkx__trace_file_give_row(tkx__trace_file *f, int row)
     f->groups[g]->taken[index / 64] &= ~(UINT64_C(1) << (index % 64));
 }
 
-/* --- events --------------------------------------------------------------------------
- */
+/* --- events ---------------------------------------------------------------------- */
 
 bool tkx__trace_file_begin(tkx__trace_file *f, int row, int64_t now_us, const char *name,
                            const char *category, const char *args)
@@ -227,8 +224,7 @@ void tkx__trace_file_flow(tkx__trace_file *f, int row, int64_t now_us, char step
     put_event(f, step, row, now_us, rest, NULL);
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 tkx_status tkx__trace_file_open(const char *path, uint64_t max_bytes, int64_t now_us,
                                 int64_t wall_ms, tkx__trace_file **out, tkx_error **err)

@@ -65,8 +65,7 @@ static tkx__attached *part_of(const request *r)
     return &r->attach->parts[index_of(r)];
 }
 
-/* --- the end -------------------------------------------------------------------------
- */
+/* --- the end --------------------------------------------------------------------- */
 
 /* error is taken.  The first end stands. */
 static void end(tkx__attach *a, tkx__attach_end how, tkx_error *error)
@@ -108,8 +107,7 @@ static void abort_attach(tkx__op *base)
     finish(a);
 }
 
-/* --- results -------------------------------------------------------------------------
- */
+/* --- results --------------------------------------------------------------------- */
 
 static void tell_end(const request *r, tkx__part_end how)
 {
@@ -188,8 +186,7 @@ static void poll(request *r, const char *request_id)
         end(r->attach, TKX__ATTACH_FAILED, error);
 }
 
-/* --- sending again -------------------------------------------------------------------
- */
+/* --- sending again --------------------------------------------------------------- */
 
 /* The service refuses this request, and would each time. */
 static bool is_refusal(const tkx_error *error)
@@ -284,8 +281,7 @@ static void send_body(request *r)
     tkx__task_on_sending(a->task, r->sent.size_bytes);
 }
 
-/* --- its body ------------------------------------------------------------------------
- */
+/* --- its body -------------------------------------------------------------------- */
 
 typedef struct body_entry {
     tkx__entry entry;
@@ -378,8 +374,7 @@ static void read_and_send(request *r)
     end(a, TKX__ATTACH_FAILED, error);
 }
 
-/* --- the whole -----------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------- */
 
 static void begin(request *r)
 {

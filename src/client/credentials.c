@@ -43,8 +43,7 @@ tkx_status tkx_rest_get_api_key(tkx_rest *rest, const char *api_key, tkx_future 
     return tkx__rest_send(rest, &request, out, err);
 }
 
-/* --- what is there -------------------------------------------------------------------
- */
+/* --- what is there --------------------------------------------------------------- */
 
 typedef struct info_block {
     tkx_credential_info info; /* first */
@@ -117,8 +116,7 @@ tkx_status tkx_credentials_find(tkx_credential_info **out, tkx_error **err)
     return TKX_OK;
 }
 
-/* --- changing it ---------------------------------------------------------------------
- */
+/* --- changing it ----------------------------------------------------------------- */
 
 tkx_status tkx_credentials_store(const char *api_key, const tkx_api_key_info *info,
                                  tkx_error **err)

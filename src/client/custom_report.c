@@ -57,8 +57,7 @@ void tkx_custom_report_failure(tkx_custom_report *report, const char *message)
     snprintf(report->failure, sizeof report->failure, "%s", message ? message : "");
 }
 
-/* --- into the output -----------------------------------------------------------------
- */
+/* --- into the output ------------------------------------------------------------- */
 
 typedef struct list {
     tkx_metric *items;

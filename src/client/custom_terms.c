@@ -16,8 +16,7 @@
 
 static const char *const names[TKX_N_TERMS] = {"nll", "dpo", "kl", "entropy", "l1", "l2"};
 
-/* --- the inputs of a datum -----------------------------------------------------------
- */
+/* --- the inputs of a datum ------------------------------------------------------- */
 
 /* NULL: the datum has none of that length. */
 static const float *input(const tkx_custom_item *item, const char *name)
@@ -39,8 +38,7 @@ static double weight_at(const float *weights, size_t k)
     return weights ? (double)weights[k] : 1;
 }
 
-/* --- terms of one log-probability ----------------------------------------------------
- */
+/* --- terms of one log-probability ------------------------------------------------ */
 
 /* Value and derivative; q is 0 where the term needs none. */
 static void evaluate(tkx_custom_term_kind kind, double l, double q, double *value,
@@ -88,8 +86,7 @@ static double add_plain(const tkx_custom_term *term, tkx_custom_item *item,
     return sum;
 }
 
-/* --- pairs -----------------------------------------------------------------------------
- */
+/* --- pairs ----------------------------------------------------------------------- */
 
 static double margin(const tkx_custom_item *item)
 {
@@ -121,8 +118,7 @@ static double add_pair(const tkx_custom_term *term, tkx_custom_item *pair)
     return z > 0 ? log1p(exp(-z)) : log1p(exp(z)) - z;
 }
 
-/* --- the sum ---------------------------------------------------------------------------
- */
+/* --- the sum --------------------------------------------------------------------- */
 
 static bool needs_reference(tkx_custom_term_kind kind)
 {

@@ -18,8 +18,7 @@ typedef struct batch {
     tkx__entry *first;
 } batch;
 
-/* --- writing, on a worker ------------------------------------------------------------
- */
+/* --- writing, on a worker -------------------------------------------------------- */
 
 static void fail_all(tkx__entry *first, const tkx_error *error)
 {
@@ -52,8 +51,7 @@ static void write_batch(void *arg)
     tkx_error_free(error);
 }
 
-/* --- the queue -----------------------------------------------------------------------
- */
+/* --- the queue ------------------------------------------------------------------- */
 
 static void begin(tkx__ledger *ledger, bool is_last);
 
@@ -157,8 +155,7 @@ bool tkx__ledger_put(tkx__ledger *ledger, tkx__entry *entry, tkx_error **err)
     return false;
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 tkx__ledger *tkx__ledger_ref(tkx__ledger *ledger)
 {
@@ -196,8 +193,7 @@ void tkx__ledger_unref(tkx__ledger *ledger)
     tkx__free(ledger);
 }
 
-/* --- bodies --------------------------------------------------------------------------
- */
+/* --- bodies ---------------------------------------------------------------------- */
 
 tkx_status tkx__ledger_pack(const tkx__encoded *encoded, tkx__buf *frame,
                             tkx__store_request *request, char sha256[TKX__SHA_TEXT],

@@ -13,8 +13,7 @@
 
 #define MAX_FRAME ((size_t)1000000000)
 
-/* --- a call, before it is sent -------------------------------------------------------
- */
+/* --- a call, before it is sent --------------------------------------------------- */
 
 typedef struct call_entry {
     tkx__entry entry;
@@ -121,8 +120,7 @@ static bool record_call(tkx__recorder *recorder, const tkx__record *record,
     return false;
 }
 
-/* --- what is only told ---------------------------------------------------------------
- */
+/* --- what is only told ----------------------------------------------------------- */
 
 typedef enum news_kind {
     NEWS_PROMISED,
@@ -234,8 +232,7 @@ static void call_delivered(tkx__recorder *recorder, int64_t call)
 static const tkx__recorder_ops call_ops = {record_call, call_promised, call_ended,
                                            call_delivered};
 
-/* --- the request that makes the model ------------------------------------------------
- */
+/* --- the request that makes the model -------------------------------------------- */
 
 static tkx__ledger *ledger_of_models(tkx__recorder *recorder)
 {
@@ -310,8 +307,7 @@ void tkx__ledger_made_model(tkx__ledger *ledger, const char *model_id, int64_t f
     put_news(ledger, &n, model_id, NULL);
 }
 
-/* --- making one ----------------------------------------------------------------------
- */
+/* --- making one ------------------------------------------------------------------ */
 
 tkx_status tkx__ledger_new(tkx_journal *journal, const tkx__io *io, const tkx__log *log,
                            tkx__ledger **out, tkx_error **err)

@@ -11,8 +11,7 @@
 #include "base/mem.h"
 #include "client/observe.h"
 
-/* --- reading -------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------- */
 
 static void read_histogram(const tkx__histogram *h, tkx__plain_histogram *out)
 {
@@ -77,8 +76,7 @@ static void subtract(tkx__plain_row *row, const tkx__plain_row *seen)
         row->phase_us[i] -= seen->phase_us[i];
 }
 
-/* --- as the user sees them -----------------------------------------------------------
- */
+/* --- as the user sees them ------------------------------------------------------- */
 
 static double quantile(const tkx__plain_histogram *h, double wanted)
 {

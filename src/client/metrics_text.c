@@ -66,8 +66,7 @@ static void quantiles(tkx__buf *out, const char *name, const char *labels,
                         tkx__histogram_quantile_us(h->n, wanted[i]) / 1e6);
 }
 
-/* --- operations ----------------------------------------------------------------------
- */
+/* --- operations ------------------------------------------------------------------ */
 
 static void write_outcomes(tkx__buf *out, const tkx__plain_row *rows, size_t n)
 {
@@ -126,8 +125,7 @@ static void write_durations(tkx__buf *out, const tkx__plain_row *rows, size_t n)
                                 (double)rows[i].phase_us[k] / 1e6);
 }
 
-/* --- requests ------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------- */
 
 static const char *const kind_names[TKX__N_REQUESTS] = {"submit", "poll"};
 
@@ -207,8 +205,7 @@ static void write_requests(tkx__buf *out, const tkx__plain_row *rows, size_t n)
     }
 }
 
-/* --- breakers ------------------------------------------------------------------------
- */
+/* --- breakers -------------------------------------------------------------------- */
 
 static void write_breakers(tkx__buf *out, const tkx_context *context)
 {

@@ -19,8 +19,7 @@
 #define METRICS_EVERY_MS 15000
 #define MAX_TEXT ((size_t)16 << 20)
 
-/* --- the metrics file ----------------------------------------------------------------
- */
+/* --- the metrics file ------------------------------------------------------------ */
 
 static tkx_status write_all(const char *path, const tkx__buf *text, tkx_error **err)
 {
@@ -94,8 +93,7 @@ static tkx_status begin_metrics(tkx__observation *o, const tkx_metrics_options *
     return write_metrics(o, err);
 }
 
-/* --- all of it -----------------------------------------------------------------------
- */
+/* --- all of it ------------------------------------------------------------------- */
 
 static tkx_status make_observer(tkx__observation *o, bool has_metrics,
                                 const tkx_trace_options *trace, tkx_error **err)
@@ -177,8 +175,7 @@ void tkx__observation_free(tkx__observation *o)
     tkx__free(o);
 }
 
-/* --- trace context -------------------------------------------------------------------
- */
+/* --- trace context --------------------------------------------------------------- */
 
 tkx_status tkx_trace_set_parent(tkx_context *context, const char *traceparent,
                                 const char *tracestate, tkx_error **err)

@@ -84,8 +84,7 @@ size_t tkx_pipeline_size(const tkx_pipeline *pipeline)
     return pipeline->size;
 }
 
-/* --- looking -------------------------------------------------------------------------
- */
+/* --- looking --------------------------------------------------------------------- */
 
 static bool is_done(const flight *f)
 {
@@ -132,8 +131,7 @@ static tkx_status check(tkx_pipeline *p, tkx_error **err)
     return tkx_training_check(p->training, err);
 }
 
-/* --- waiting -------------------------------------------------------------------------
- */
+/* --- waiting --------------------------------------------------------------------- */
 
 static int64_t now_ms(void)
 {
@@ -160,8 +158,7 @@ static tkx_status wait_for(const flight *f, int64_t timeout_ms, int64_t since_ms
     return st;
 }
 
-/* --- submitting ----------------------------------------------------------------------
- */
+/* --- submitting ------------------------------------------------------------------ */
 
 static void limit(const tkx_pipeline *p, tkx_future *future)
 {
@@ -229,8 +226,7 @@ tkx_status tkx_pipeline_snapshot(tkx_pipeline *p, uint64_t *number, tkx_future *
     return tkx_training_save_weights_and_get_sampling_client(p->training, 0, out, err);
 }
 
-/* --- taking --------------------------------------------------------------------------
- */
+/* --- taking ---------------------------------------------------------------------- */
 
 tkx_status tkx_pipeline_next(tkx_pipeline *p, int64_t timeout_ms,
                              tkx_pipeline_outcome *outcome, tkx_error **err)

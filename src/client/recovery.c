@@ -61,8 +61,7 @@ static void unref(tkx_recovery *r)
     tkx__free(r);
 }
 
-/* --- the user's functions ------------------------------------------------------------
- */
+/* --- the user's functions -------------------------------------------------------- */
 
 /* False: stopped; nobody wants to know. */
 static bool begin_telling(tkx_recovery *r)
@@ -82,8 +81,7 @@ static void end_telling(tkx_recovery *r)
     pthread_mutex_unlock(&r->shared.lock);
 }
 
-/* --- the machine ---------------------------------------------------------------------
- */
+/* --- the machine ----------------------------------------------------------------- */
 
 static void restore(tkx_recovery *r);
 
@@ -143,8 +141,7 @@ static void attempt_failed(tkx_recovery *r, const tkx_error *error, bool is_fina
         wait(r, BACKING_OFF, backoff_ms(r));
 }
 
-/* --- restoring -----------------------------------------------------------------------
- */
+/* --- restoring ------------------------------------------------------------------- */
 
 static bool replace(char **text, const char *with)
 {
@@ -223,8 +220,7 @@ static void restore(tkx_recovery *r)
     tkx_error_free(error);
 }
 
-/* --- asking --------------------------------------------------------------------------
- */
+/* --- asking ---------------------------------------------------------------------- */
 
 static void corrupted(tkx_recovery *r, const tkx_training_run *run)
 {
@@ -297,8 +293,7 @@ static void on_timer(void *arg)
         restore(r);
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 static void begin(void *arg)
 {

@@ -19,8 +19,7 @@
 #define SESSIONS_A_PAGE 100
 #define MAX_KEPT_BYTES ((size_t)1 << 20)
 
-/* --- lists with an offset ------------------------------------------------------------
- */
+/* --- lists with an offset -------------------------------------------------------- */
 
 typedef struct each {
     tkx__rest_loop loop; /* first */
@@ -193,8 +192,7 @@ tkx_status tkx_rest_each_session(tkx_rest *rest, const tkx_page *page,
     return tkx__task_launch(&e->loop.task, out, err);
 }
 
-/* --- searches ------------------------------------------------------------------------
- */
+/* --- searches -------------------------------------------------------------------- */
 
 static tkx_status write_search(tkx__rest_loop *l, tkx__buf *path, tkx__buf *body,
                                tkx_error **err)

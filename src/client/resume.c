@@ -75,8 +75,7 @@ static void free_outcome(void *arg)
 
 static const tkx__result_type resumed_type = {"resumed training client", free_outcome};
 
-/* --- looking at the journal ----------------------------------------------------------
- */
+/* --- looking at the journal ------------------------------------------------------ */
 
 typedef struct look {
     tkx__entry entry;
@@ -132,8 +131,7 @@ static void start_look(resume *r,
     fail(r, error);
 }
 
-/* --- the report ----------------------------------------------------------------------
- */
+/* --- the report ------------------------------------------------------------------ */
 
 static tkx_status read_totals(resume *r, tkx__store *store, tkx_error **err)
 {
@@ -206,8 +204,7 @@ static void finish(resume *r)
     tkx__task_succeed(&r->c.task, o);
 }
 
-/* --- attaching -----------------------------------------------------------------------
- */
+/* --- attaching ------------------------------------------------------------------- */
 
 static void plan(resume *r);
 
@@ -256,8 +253,7 @@ static void attach_rows(resume *r)
         fail(r, error);
 }
 
-/* --- a model -------------------------------------------------------------------------
- */
+/* --- a model --------------------------------------------------------------------- */
 
 static void on_made(tkx__creation *c, tkx_training *training)
 {
@@ -362,8 +358,7 @@ static void plan(resume *r)
     start_look(r, write_plan, make_planned);
 }
 
-/* --- is it still there? --------------------------------------------------------------
- */
+/* --- is it still there? ---------------------------------------------------------- */
 
 static void on_info(void *arg, void *result, tkx_error *error)
 {
@@ -417,8 +412,7 @@ static tkx_status start(tkx__task *task, tkx_error **err)
     return tkx__get_info(task, r->model.model_id, r->c.sdk_method, on_info, err);
 }
 
-/* --- the call ------------------------------------------------------------------------
- */
+/* --- the call -------------------------------------------------------------------- */
 
 static tkx_status read_run(resume *r, tkx__store *store, tkx_error **err)
 {

@@ -40,8 +40,7 @@ bool tkx__report_text(tkx__report *r, const char **to, const char *text)
     return *to || !text;
 }
 
-/* --- calls ---------------------------------------------------------------------------
- */
+/* --- calls ----------------------------------------------------------------------- */
 
 /* How many parts from `first` on belong to its call.  They stand together: the numbers of
    a call are one block. */

@@ -50,8 +50,7 @@ tkx_status tkx__rewrite_json(const char *text, size_t size, const tkx__rewrite *
     return ended(out, scan.is_bad, err);
 }
 
-/* --- protobuf ------------------------------------------------------------------------
- */
+/* --- protobuf -------------------------------------------------------------------- */
 
 enum { FIELD_MODEL_ID = 1, FIELD_SEQ_ID = 2 };
 

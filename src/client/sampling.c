@@ -89,8 +89,7 @@ bool tkx__sampling_set_base_model(tkx_sampling *sampling, const char *base_model
     return !base_model || sampling->base_model;
 }
 
-/* --- making one ----------------------------------------------------------------------
- */
+/* --- making one ------------------------------------------------------------------ */
 
 typedef struct creation {
     tkx__task task;

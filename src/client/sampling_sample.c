@@ -15,8 +15,7 @@
 #include "client/sampling.h"
 #include "client/spending.h"
 
-/* --- results -------------------------------------------------------------------------
- */
+/* --- results --------------------------------------------------------------------- */
 
 static void free_response(void *result)
 {
@@ -115,8 +114,7 @@ static void on_scored(void *arg, const tkx__sample_end *end)
     release(arg, end->sampler);
 }
 
-/* --- progress ------------------------------------------------------------------------
- */
+/* --- progress -------------------------------------------------------------------- */
 
 static void on_sending(void *arg, size_t bytes)
 {
@@ -132,8 +130,7 @@ static void on_event(void *arg, tkx__sampler *sampler, const tkx__poll_event *ev
     tkx__note_event(sampling->service, arg, event);
 }
 
-/* --- the call ------------------------------------------------------------------------
- */
+/* --- the call -------------------------------------------------------------------- */
 
 /* The user gives up.  Before the start on_start() looks; a closing context ends the
    sample through the site. */

@@ -21,8 +21,7 @@
 
 const tkx__result_type tkx__result_nothing = {"nothing", NULL};
 
-/* --- counting ------------------------------------------------------------------------
- */
+/* --- counting -------------------------------------------------------------------- */
 
 tkx_service *tkx__service_ref(tkx_service *service)
 {
@@ -123,8 +122,7 @@ tkx_status tkx__service_post(tkx_service *service, tkx__task_fn *fn, void *arg,
     return TKX_OK;
 }
 
-/* --- the start -----------------------------------------------------------------------
- */
+/* --- the start ------------------------------------------------------------------- */
 
 static void tell_waiters(tkx_service *s, const tkx_error *error)
 {
@@ -164,8 +162,7 @@ static void on_started(void *arg, tkx_error *error)
     tkx_error_free(error);
 }
 
-/* --- when the context closes ---------------------------------------------------------
- */
+/* --- when the context closes ----------------------------------------------------- */
 
 static void farewell_said(tkx_service *s)
 {
@@ -293,8 +290,7 @@ void tkx__service_when_ready(tkx_service *s, tkx__ready_wait *wait,
     tkx_error_free(error);
 }
 
-/* --- making one ----------------------------------------------------------------------
- */
+/* --- making one ------------------------------------------------------------------ */
 
 static void on_billing(void *arg, bool is_paused, int64_t since_ms)
 {

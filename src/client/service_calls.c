@@ -74,8 +74,7 @@ tkx_status tkx_service_get_capabilities(tkx_service *service, tkx_future **out,
 
 TKX__RECORD_TAKE(tkx_future_take_capabilities, server_capabilities, capabilities_type);
 
-/* --- finish --------------------------------------------------------------------------
- */
+/* --- finish ---------------------------------------------------------------------- */
 
 typedef struct finish_task {
     tkx__op op; /* the site's closing ends it */

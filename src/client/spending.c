@@ -55,8 +55,7 @@ const char *tkx_token_kind_name(tkx_token_kind kind)
     return (unsigned)kind < TKX_N_TOKEN_KINDS ? names[kind] : "unknown";
 }
 
-/* --- sums ----------------------------------------------------------------------------
- */
+/* --- sums ------------------------------------------------------------------------ */
 
 static int64_t total(const tkx__charge *c)
 {
@@ -104,8 +103,7 @@ static model_row *row_of(tkx__spending *s, const char *name)
     return m;
 }
 
-/* --- reservations --------------------------------------------------------------------
- */
+/* --- reservations ---------------------------------------------------------------- */
 
 static size_t bucket_of(const tkx__spending *s, const tkx_future *future)
 {
@@ -153,8 +151,7 @@ static reservation *take(tkx__spending *s, const tkx_future *future)
     return NULL;
 }
 
-/* --- the budget ----------------------------------------------------------------------
- */
+/* --- the budget ------------------------------------------------------------------ */
 
 static int64_t used_tokens(const tkx__spending *s)
 {
@@ -272,8 +269,7 @@ void tkx__spending_drop(tkx_context *context, const tkx_future *future)
     end(context, future, false, NULL);
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 tkx_status tkx__spending_new(const tkx_spending_options *options, tkx__spending **out,
                              tkx_error **err)
@@ -324,8 +320,7 @@ void tkx__spending_free(tkx__spending *s)
     tkx__free(s);
 }
 
-/* --- looking -------------------------------------------------------------------------
- */
+/* --- looking --------------------------------------------------------------------- */
 
 tkx_status tkx_spending_look(const tkx_context *context, tkx_spending_info *info,
                              tkx_error **err)

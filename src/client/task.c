@@ -11,8 +11,7 @@
 #include "base/mem.h"
 #include "client/spending.h"
 
-/* --- progress ------------------------------------------------------------------------
- */
+/* --- progress -------------------------------------------------------------------- */
 
 static tkx_queue_state queue_state_of(const char *text)
 {
@@ -78,8 +77,7 @@ void tkx__task_on_event(void *arg, const tkx__poll_event *event)
     tkx__note_event(task->service, task->future, event);
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 static void free_task(tkx__task *task)
 {

@@ -10,8 +10,7 @@
 #include "client/spending.h"
 #include "types/model.h"
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 static void free_training(void *arg)
 {
@@ -90,8 +89,7 @@ tkx_status tkx_training_check(const tkx_training *training, tkx_error **err)
     return tkx__turns_look((tkx__turns *)(uintptr_t)&training->turns, err);
 }
 
-/* --- the budget ----------------------------------------------------------------------
- */
+/* --- the budget ------------------------------------------------------------------ */
 
 tkx_status tkx__training_reserve(const tkx_training *t, const tkx_future *future,
                                  const tkx_datum *data, size_t n_data, bool is_forward,
@@ -114,8 +112,7 @@ tkx_status tkx__training_reserve(const tkx_training *t, const tkx_future *future
         context, future, t->info ? t->info->model_data.model_name : NULL, &charge, err);
 }
 
-/* --- launching -----------------------------------------------------------------------
- */
+/* --- launching ------------------------------------------------------------------- */
 
 typedef struct launch {
     tkx__task *task;
@@ -152,8 +149,7 @@ tkx_status tkx__training_launch(tkx_training *t, uint64_t n, uint64_t *first,
     return l.status;
 }
 
-/* --- one step ------------------------------------------------------------------------
- */
+/* --- one step -------------------------------------------------------------------- */
 
 static void on_step_end(void *arg, void **results, size_t n, tkx_error *error)
 {

@@ -60,8 +60,7 @@ static tkx_status send_load(tkx__creation *c, tkx__operation_fn *fn, tkx__turns 
     return TKX_OK;
 }
 
-/* --- the older way -------------------------------------------------------------------
- */
+/* --- the older way --------------------------------------------------------------- */
 
 static void on_loaded(void *arg, void **results, size_t n, tkx_error *error)
 {
@@ -171,8 +170,7 @@ static tkx_status begin_older_way(tkx__creation *c, tkx_error **err)
                                &c->task.exchange, err);
 }
 
-/* --- the newer way -------------------------------------------------------------------
- */
+/* --- the newer way --------------------------------------------------------------- */
 
 /* A refusal of the request's form, not of the checkpoint. */
 static bool is_unknown_form(const tkx_error *error)

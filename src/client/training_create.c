@@ -19,8 +19,7 @@
 
 #define MAX_BODY ((size_t)16 << 20)
 
-/* --- get_info ------------------------------------------------------------------------
- */
+/* --- get_info -------------------------------------------------------------------- */
 
 TKX__RECORD_CODEC(model_info);
 
@@ -53,8 +52,7 @@ tkx_status tkx__get_info(tkx__task *task, const char *model_id, const char *sdk_
                                err);
 }
 
-/* --- the client ----------------------------------------------------------------------
- */
+/* --- the client ------------------------------------------------------------------ */
 
 static void on_info(void *arg, void *result, tkx_error *error)
 {
@@ -99,8 +97,7 @@ void tkx__creation_finish(tkx__creation *c, const char *model_id)
         tkx__creation_fail(c, error);
 }
 
-/* --- with a journal ------------------------------------------------------------------
- */
+/* --- with a journal -------------------------------------------------------------- */
 
 void tkx__creation_init(tkx__creation *c, const char *sdk_method)
 {
@@ -195,8 +192,7 @@ tkx_status tkx__creation_encode(void *arg, size_t i, int64_t seq_id,
     return tkx__seq_body_encode(&c->body, c->route, seq_id, out, err);
 }
 
-/* --- create_lora ---------------------------------------------------------------------
- */
+/* --- create_lora ----------------------------------------------------------------- */
 
 TKX__RECORD_CODEC(create_model_result);
 
@@ -349,8 +345,7 @@ tkx_status tkx_service_create_lora(tkx_service *service, const tkx_lora_options 
     return tkx__creation_launch(c, o.journal, failed, out, err);
 }
 
-/* --- asking about a model -------------------------------------------------------------
- */
+/* --- asking about a model -------------------------------------------------------- */
 
 typedef struct info_task {
     tkx__task task;

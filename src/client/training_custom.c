@@ -56,8 +56,7 @@ typedef struct custom {
     tkx_error *error; /* why there is no backward pass */
 } custom;
 
-/* --- a pass --------------------------------------------------------------------------
- */
+/* --- a pass ---------------------------------------------------------------------- */
 
 /* Maybe on a worker: reads only what was set before the pass began. */
 static tkx_status encode(void *arg, size_t i, int64_t seq_id, tkx__encoding encoding,
@@ -129,8 +128,7 @@ static tkx_status begin_pass(custom *c, pass_kind pass, tkx__operation_fn *fn,
     return TKX_OK;
 }
 
-/* --- no backward pass ----------------------------------------------------------------
- */
+/* --- no backward pass ------------------------------------------------------------ */
 
 static void on_filled(void *arg, void **results, size_t n, tkx_error *error)
 {
@@ -157,8 +155,7 @@ static void fill(custom *c, tkx_error *error)
     on_filled(c, NULL, 0, why);
 }
 
-/* --- the backward pass ---------------------------------------------------------------
- */
+/* --- the backward pass ----------------------------------------------------------- */
 
 static void on_backward(void *arg, void **results, size_t n, tkx_error *error)
 {
@@ -196,8 +193,7 @@ static tkx_status make_weights(custom *c, tkx_error **err)
     return TKX_OK;
 }
 
-/* --- the loss ------------------------------------------------------------------------
- */
+/* --- the loss -------------------------------------------------------------------- */
 
 /* On the thread for the user's code. */
 static void run_loss(void *arg)
@@ -305,8 +301,7 @@ static const tkx__task_kind kind = {.result = &tkx__result_forward,
                                     .start = start,
                                     .clear = clear};
 
-/* --- the call ------------------------------------------------------------------------
- */
+/* --- the call -------------------------------------------------------------------- */
 
 static const tkx_tensor *find_input(const tkx_datum *datum, const char *name)
 {

@@ -28,8 +28,7 @@ typedef struct forward {
     bool is_released; /* the user was told that the datums are not needed */
 } forward;
 
-/* --- encoding ------------------------------------------------------------------------
- */
+/* --- encoding -------------------------------------------------------------------- */
 
 /* Maybe on a worker: reads only what was set before the operation began. */
 static tkx_status encode_chunk(void *arg, size_t i, int64_t seq_id,
@@ -57,8 +56,7 @@ static void chunk_range(void *arg, size_t i, size_t *first, size_t *n)
     *n = f->chunks[i].count;
 }
 
-/* --- results -------------------------------------------------------------------------
- */
+/* --- results --------------------------------------------------------------------- */
 
 static void on_end(void *arg, void **results, size_t n, tkx_error *error)
 {
@@ -85,8 +83,7 @@ static void on_submitted(void *arg)
     f->is_released = true;
 }
 
-/* --- the call ------------------------------------------------------------------------
- */
+/* --- the call -------------------------------------------------------------------- */
 
 static tkx_status start(tkx__task *task, tkx_error **err)
 {

@@ -10,8 +10,7 @@
 
 #define MAX_BODY ((size_t)16 << 20)
 
-/* --- saves ---------------------------------------------------------------------------
- */
+/* --- saves ----------------------------------------------------------------------- */
 
 TKX__RECORD_CODEC(save_weights_result);
 
@@ -164,8 +163,7 @@ tkx_status tkx_training_save_weights_external(tkx_training *t, const char *name,
 
 TKX__RECORD_TAKE(tkx_future_take_save_weights, save_weights_result, save_type);
 
-/* --- load ----------------------------------------------------------------------------
- */
+/* --- load ------------------------------------------------------------------------ */
 
 TKX__RECORD_CODEC(load_weights_result);
 

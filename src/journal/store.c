@@ -57,8 +57,7 @@ static const char schema[] =
     " datetime(c.created_at, 'unixepoch') AS at FROM parts p JOIN calls c ON c.n=p.call"
     " JOIN models m ON m.n=c.model WHERE NOT c.is_dropped ORDER BY c.number, p.part;";
 
-/* --- opening -------------------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------------------- */
 
 static tkx_status take_lock(tkx__store *store, const char *path, tkx_error **err)
 {
@@ -223,8 +222,7 @@ const char *tkx__store_path(const tkx__store *store)
     return store->sql.path;
 }
 
-/* --- transactions --------------------------------------------------------------------
- */
+/* --- transactions ---------------------------------------------------------------- */
 
 tkx_status tkx__store_begin(tkx__store *store, tkx_error **err)
 {
@@ -265,8 +263,7 @@ void tkx__store_release(tkx__store *store, bool is_kept)
     tkx__sql_exec(&store->sql, "RELEASE step", NULL);
 }
 
-/* --- notes ---------------------------------------------------------------------------
- */
+/* --- notes ----------------------------------------------------------------------- */
 
 tkx_status tkx__store_set_note(tkx__store *store, const char *name, const char *value,
                                tkx_error **err)

@@ -48,8 +48,7 @@ void tkx__store_rollback(tkx__store *store);
 tkx_status tkx__store_mark(tkx__store *store, tkx_error **err);
 void tkx__store_release(tkx__store *store, bool is_kept);
 
-/* --- models --------------------------------------------------------------------------
- */
+/* --- models ---------------------------------------------------------------------- */
 
 typedef struct tkx__store_model {
     int64_t n;              /* 0: there is none */
@@ -92,8 +91,7 @@ tkx_status tkx__store_model_body(tkx__store *store, tkx__buf *body, tkx_error **
 /* A resume begins: one more. */
 tkx_status tkx__store_count_resume(tkx__store *store, tkx_error **err);
 
-/* --- calls ---------------------------------------------------------------------------
- */
+/* --- calls ----------------------------------------------------------------------- */
 
 typedef enum tkx__store_state {
     TKX__STORE_OPEN = 0, /* written down; the service may have it */
@@ -157,8 +155,7 @@ tkx_status tkx__store_body(tkx__store *store, int64_t call, int64_t part, tkx__b
 /* The number on the wire that the next call of the current model gets. */
 tkx_status tkx__store_next_seq(tkx__store *store, int64_t *out, tkx_error **err);
 
-/* --- going on with another model -----------------------------------------------------
- */
+/* --- going on with another model ------------------------------------------------- */
 
 typedef struct tkx__store_plan {
     const char *from_path; /* NULL: from its beginning */
@@ -191,8 +188,7 @@ typedef struct tkx__store_totals {
 tkx_status tkx__store_totals_get(tkx__store *store, tkx__arena *arena,
                                  tkx__store_totals *out, tkx_error **err);
 
-/* --- notes ---------------------------------------------------------------------------
- */
+/* --- notes ----------------------------------------------------------------------- */
 
 tkx_status tkx__store_set_note(tkx__store *store, const char *name, const char *value,
                                tkx_error **err);

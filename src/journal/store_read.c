@@ -95,8 +95,7 @@ tkx_status tkx__store_get_metadata(tkx__store *store, tkx__arena *arena,
     return tkx__store_leave(store, get_metadata(store, arena, out, err));
 }
 
-/* --- bodies --------------------------------------------------------------------------
- */
+/* --- bodies ---------------------------------------------------------------------- */
 
 /* Of a row (body, size, sha256); ends it. */
 static tkx_status unpack_row(tkx__store *store, tkx__rows *rows, tkx__buf *body,
@@ -153,8 +152,7 @@ tkx_status tkx__store_model_body(tkx__store *store, tkx__buf *body, tkx_error **
     return tkx__store_leave(store, st);
 }
 
-/* --- parts ---------------------------------------------------------------------------
- */
+/* --- parts ----------------------------------------------------------------------- */
 
 #define WANTED                                                                           \
     " FROM parts p JOIN calls c ON c.n=p.call WHERE c.model=" CURRENT                    \
@@ -244,8 +242,7 @@ tkx_status tkx__store_next_seq(tkx__store *store, int64_t *out, tkx_error **err)
                      ""));
 }
 
-/* --- totals --------------------------------------------------------------------------
- */
+/* --- totals ---------------------------------------------------------------------- */
 
 static tkx_status count(tkx__store *store, int64_t *out, tkx_error **err,
                         const char *text)

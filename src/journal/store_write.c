@@ -11,8 +11,7 @@
 
 #define CURRENT "(SELECT MAX(n) FROM models)"
 
-/* --- models --------------------------------------------------------------------------
- */
+/* --- models ---------------------------------------------------------------------- */
 
 static tkx_status add_model(tkx__store *store, const tkx__store_model *m, tkx_error **err)
 {
@@ -113,8 +112,7 @@ tkx_status tkx__store_count_resume(tkx__store *store, tkx_error **err)
                      "UPDATE models SET n_resumed=n_resumed+1 WHERE n=" CURRENT, ""));
 }
 
-/* --- calls ---------------------------------------------------------------------------
- */
+/* --- calls ----------------------------------------------------------------------- */
 
 /* Calls of which the service took nothing are no part of the run. */
 static tkx_status drop_refused(tkx__store *store, tkx_error **err)

@@ -12,8 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-/* --- what is known -------------------------------------------------------------------
- */
+/* --- what is known --------------------------------------------------------------- */
 
 void tkx__secrets_add(tkx__secrets *s, const char *text)
 {
@@ -48,8 +47,7 @@ bool tkx__is_secret_header(const char *name)
     return false;
 }
 
-/* --- the rules -----------------------------------------------------------------------
- */
+/* --- the rules ------------------------------------------------------------------- */
 
 typedef struct place {
     const char *at, *end;
@@ -176,8 +174,7 @@ static size_t json_member(const place *p)
     return (size_t)(at - p->at);
 }
 
-/* --- URLs ----------------------------------------------------------------------------
- */
+/* --- URLs ------------------------------------------------------------------------ */
 
 static bool ends_url(char c)
 {
@@ -238,8 +235,7 @@ static size_t url_parameter(const place *p)
     return (size_t)(at - p->at);
 }
 
-/* --- the pass ------------------------------------------------------------------------
- */
+/* --- the pass -------------------------------------------------------------------- */
 
 static size_t apply(const place *p)
 {

@@ -14,8 +14,7 @@
 
 #define MAX_BODY ((size_t)4 << 30)
 
-/* --- the layer -----------------------------------------------------------------------
- */
+/* --- the layer ------------------------------------------------------------------- */
 
 #define INNER(ctx) (&((tkx__tape *)(ctx))->inner)
 
@@ -120,8 +119,7 @@ tkx__tape_counts tkx__tape_get_counts(const tkx__tape *tape)
                               atomic_load(&t->n_mismatched)};
 }
 
-/* --- requests under way --------------------------------------------------------------
- */
+/* --- requests under way ---------------------------------------------------------- */
 
 tkx__tape_request *tkx__tape_add(tkx__tape *t, tkx__reply_fn *fn, void *arg)
 {
@@ -157,8 +155,7 @@ void tkx__tape_drop(tkx__tape_request *r)
     tkx__free(r);
 }
 
-/* --- requests as text ----------------------------------------------------------------
- */
+/* --- requests as text ------------------------------------------------------------ */
 
 /* The value of "Name: value" when that is a credential. */
 static const char *secret_of(const char *line)

@@ -15,8 +15,7 @@
 #define MAX_FILE ((size_t)4 << 30)
 #define MAX_HEADERS 32
 
-/* --- the file ------------------------------------------------------------------------
- */
+/* --- the file -------------------------------------------------------------------- */
 
 static tkx_status read_all(const char *path, tkx__buf *out, tkx_error **err)
 {
@@ -39,8 +38,7 @@ static tkx_status read_all(const char *path, tkx__buf *out, tkx_error **err)
                : TKX_OK;
 }
 
-/* --- a line --------------------------------------------------------------------------
- */
+/* --- a line ---------------------------------------------------------------------- */
 
 static void read_bytes(tkx__json_reader *r, tkx__arena *arena, bool is_base64,
                        const char **bytes, size_t *size)
@@ -185,8 +183,7 @@ static tkx_status read_line(tkx__tape *t, const char *line, size_t size, tkx__ta
     return TKX_OK;
 }
 
-/* --- all lines -----------------------------------------------------------------------
- */
+/* --- all lines ------------------------------------------------------------------- */
 
 static int by_number(const void *a, const void *b)
 {

@@ -30,8 +30,7 @@ static bool is_kept_header(const char *name)
     return false;
 }
 
-/* --- a line --------------------------------------------------------------------------
- */
+/* --- a line ---------------------------------------------------------------------- */
 
 static void put_redacted(const tkx__tape *t, tkx__json_writer *w, const char *key,
                          const char *text)
@@ -140,8 +139,7 @@ static void end_line(tkx__tape_request *r, const tkx__reply *reply)
     write_line(r->tape, &r->line);
 }
 
-/* --- the io --------------------------------------------------------------------------
- */
+/* --- the io ---------------------------------------------------------------------- */
 
 static void on_reply(tkx__reply *reply, void *arg)
 {
@@ -181,8 +179,7 @@ static void op_cancel(void *ctx, tkx__transfer *transfer)
     tkx__tape_drop(r);
 }
 
-/* --- life ----------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------ */
 
 static tkx_status open_file(tkx__tape *t, tkx_error **err)
 {

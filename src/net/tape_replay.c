@@ -15,8 +15,7 @@
 #include "base/str.h"
 #include "net/tape_in.h"
 
-/* --- tokens --------------------------------------------------------------------------
- */
+/* --- tokens ---------------------------------------------------------------------- */
 
 /* The recording has no token, and the one it had would have expired. */
 static char *make_token(const tkx__tape *t)
@@ -64,8 +63,7 @@ static char *answer_of(const tkx__tape *t, const tkx__taped *x, size_t *size)
     return copy;
 }
 
-/* --- delivering ----------------------------------------------------------------------
- */
+/* --- delivering ------------------------------------------------------------------ */
 
 static void fill_error(const tkx__taped *x, tkx_error **error)
 {
@@ -104,8 +102,7 @@ static void deliver(void *arg)
     tkx_error_free(error);
 }
 
-/* --- matching ------------------------------------------------------------------------
- */
+/* --- matching -------------------------------------------------------------------- */
 
 typedef struct wanted {
     const char *method;
@@ -232,8 +229,7 @@ static int64_t decide(tkx__tape_request *r, const wanted *w, int64_t timeout_ms)
     return 0;
 }
 
-/* --- the io --------------------------------------------------------------------------
- */
+/* --- the io ---------------------------------------------------------------------- */
 
 static bool describe(const tkx__tape *t, const tkx__request *request, wanted *w)
 {

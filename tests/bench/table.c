@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* table.c - what tkx-bench can measure; a bench is one file and one row. */
 #include "bench.h"
 
 #include <stddef.h>

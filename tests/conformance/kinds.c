@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* kinds.c - the table of kinds. */
 #include "kinds.h"
 
 #include <stddef.h>

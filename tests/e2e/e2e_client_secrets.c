@@ -52,8 +52,7 @@ static void look_at_error(const tkx_error *error)
         look_at(tkx_error_message(error));
 }
 
-/* --- the allocator: a size before each block ------------------------------------------
- */
+/* --- the allocator: a size before each block ------------------------------------- */
 
 enum { HEAD = 16 };
 
@@ -107,8 +106,7 @@ static void *checking_realloc(void *ptr, size_t size, void *user_data)
     return block;
 }
 
-/* --- the session -----------------------------------------------------------------------
- */
+/* --- the session ----------------------------------------------------------------- */
 
 static mock_process server;
 static tkx_context *context;

@@ -42,8 +42,7 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* --- a cell --------------------------------------------------------------------------
- */
+/* --- a cell ---------------------------------------------------------------------- */
 
 static void on_complete(tkx_future *future, void *user_data)
 {
@@ -157,8 +156,7 @@ static void run_cell(world *w, verdict *v)
     w->training = NULL;
 }
 
-/* --- workers -------------------------------------------------------------------------
- */
+/* --- workers --------------------------------------------------------------------- */
 
 typedef struct plan {
     verdict *cells;
@@ -221,8 +219,7 @@ static void start(const plan *p, size_t job, size_t n_jobs, const int ends[2])
     exit(work());
 }
 
-/* --- the table -----------------------------------------------------------------------
- */
+/* --- the table ------------------------------------------------------------------- */
 
 static char letter(const verdict *v)
 {
@@ -302,8 +299,7 @@ static int print_summary(const plan *p, int n_breaches)
     return n_breaches == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* --- the run -------------------------------------------------------------------------
- */
+/* --- the run --------------------------------------------------------------------- */
 
 /* What the short form leaves out: all but the costly faults of the costly operations. */
 static bool is_short(const operation *o, const fault *f, int is_after)

@@ -84,8 +84,7 @@ static void finish(void)
     mock_process_remove(&server);
 }
 
-/* --- a thread ------------------------------------------------------------------------
- */
+/* --- a thread -------------------------------------------------------------------- */
 
 static int loss(tkx_custom_item *items, size_t n_items, tkx_custom_report *report,
                 void *user_data)

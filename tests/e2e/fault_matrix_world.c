@@ -134,8 +134,7 @@ void world_close(world *w)
     MUST(system(command) == 0);
 }
 
-/* --- the journal ---------------------------------------------------------------------
- */
+/* --- the journal ----------------------------------------------------------------- */
 
 static cJSON *read_journal(world *w)
 {

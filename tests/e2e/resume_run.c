@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* resume_run.c - the run that is cut off: its losses, steps and the journal beside it. */
 #include "e2e/resume_run.h"
 
 #include <stdio.h>
@@ -20,8 +21,7 @@ tkx_training *training;
 tkx_resume_report *report;
 static char final_path[256];
 
-/* --- a client, and its sudden end ----------------------------------------------------
- */
+/* --- a client, and its sudden end ------------------------------------------------ */
 
 void run_open_client(void)
 {
@@ -117,8 +117,7 @@ void run_resume(tkx_resume_mode mode)
     tkx_future_unref(future);
 }
 
-/* --- the run -------------------------------------------------------------------------
- */
+/* --- the run --------------------------------------------------------------------- */
 
 /* Call k of the run: passes, steps, and saves where they hurt most: behind a pass that no
    step has used. */

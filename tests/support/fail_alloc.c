@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* fail_alloc.c - an allocator that fails on request and counts what it gave out. */
 #include "support/fail_alloc.h"
 
 #include <stdatomic.h>

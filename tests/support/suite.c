@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* suite.c - run one suite of Check. */
 #include "support/suite.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* rig.c - a model run without the scheduler: graph, cache and sampler by hand. */
 #include "models/rig.h"
 
 #include <stdlib.h>

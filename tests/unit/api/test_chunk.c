@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_chunk.c - where a batch of datums is cut. */
 #include "api/chunk.h"
 #include "base/mem.h"
 #include "support/suite.h"

@@ -111,8 +111,7 @@ START_TEST(bounds_are_checked)
 }
 END_TEST
 
-/* --- in the dispatch limits ----------------------------------------------------------
- */
+/* --- in the dispatch limits ------------------------------------------------------ */
 
 #define N_WAITS 600
 static tkx__dispatch_wait waits[N_WAITS];

@@ -347,8 +347,7 @@ START_TEST(encoding_off_the_loop_survives_a_close)
 }
 END_TEST
 
-/* --- all interleavings ---------------------------------------------------------------
- */
+/* --- all interleavings ----------------------------------------------------------- */
 
 /* A path through the tree of choices; replayed from the start each time, since machines
    cannot be copied.  choice[i] of n_choices[i] was taken at step i. */

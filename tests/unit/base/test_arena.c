@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_arena.c - alignment, limits and short memory of arenas. */
 #include <stdint.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_buf.c - growing buffers: their maximum, their first failure. */
 #include <string.h>
 
 #include "base/buf.h"

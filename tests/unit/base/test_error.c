@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_error.c - what an error carries, also when memory is short. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_options.c - structs of options older and newer than the library. */
 #include <stddef.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_str.c - strict numbers, base64, UTF-8. */
 #include <string.h>
 
 #include "base/str.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* rest_rig.c - a REST client over the fake io. */
 #include "rest_rig.h"
 
 #include <check.h>

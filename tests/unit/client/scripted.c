@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* scripted.c - answers by route, for a client over the fake io. */
 #include "scripted.h"
 
 #include <check.h>

@@ -154,8 +154,7 @@ START_TEST(a_limit_of_something_that_completes_is_forgotten)
 }
 END_TEST
 
-/* --- the watchdog --------------------------------------------------------------------
- */
+/* --- the watchdog ---------------------------------------------------------------- */
 
 static struct {
     int n;
@@ -206,8 +205,7 @@ START_TEST(who_waits_for_long_is_named_now_and_then)
 }
 END_TEST
 
-/* --- unreadable answers to a submit ----------------------------------------------------
- */
+/* --- unreadable answers to a submit ---------------------------------------------- */
 
 START_TEST(an_unreadable_handle_breaks_the_client)
 {

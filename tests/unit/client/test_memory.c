@@ -28,8 +28,7 @@
 
 #define LLAMA TKX_TEST_DATA "/models/llama"
 
-/* --- constructors --------------------------------------------------------------------
- */
+/* --- constructors ---------------------------------------------------------------- */
 
 static tkx_status make_context(tkx_error **err)
 {
@@ -276,8 +275,7 @@ START_TEST(constructors_fail_cleanly)
 }
 END_TEST
 
-/* --- a training run ------------------------------------------------------------------
- */
+/* --- a training run -------------------------------------------------------------- */
 
 static scripted s;
 static const int32_t tokens[] = {1};

@@ -11,8 +11,7 @@
 #define TRACE_ID "4bf92f3577b34da6a3ce929d0e0e4736"
 #define PARENT "00-" TRACE_ID "-00f067aa0ba902b7-01"
 
-/* --- the trace file ------------------------------------------------------------------
- */
+/* --- the trace file -------------------------------------------------------------- */
 
 #define MAX_ROWS 64
 #define MAX_DEPTH 8
@@ -210,8 +209,7 @@ START_TEST(a_trace_file_that_cannot_be_made_is_told)
 }
 END_TEST
 
-/* --- trace context -------------------------------------------------------------------
- */
+/* --- trace context --------------------------------------------------------------- */
 
 static const char *header_of(const char *url_part, size_t k, const char *name)
 {

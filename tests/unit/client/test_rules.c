@@ -34,8 +34,7 @@ static void set_up(void)
     s = (scripted){0};
 }
 
-/* --- the start -----------------------------------------------------------------------
- */
+/* --- the start ------------------------------------------------------------------- */
 
 /* {"alg":"none"} . {"iat":0,"exp":4000000000} . x */
 #define TOKEN "eyJhbGciOiJub25lIn0.eyJpYXQiOjAsImV4cCI6NDAwMDAwMDAwMH0.eA"
@@ -68,8 +67,7 @@ START_TEST(the_start_is_in_order_with_a_token_in_between)
 }
 END_TEST
 
-/* --- two threads -----------------------------------------------------------------------
- */
+/* --- two threads ----------------------------------------------------------------- */
 
 enum { N_CALLS = 300 };
 
@@ -180,8 +178,7 @@ START_TEST(a_callback_that_blocks_gets_an_error_at_once)
 }
 END_TEST
 
-/* --- nothing is left -------------------------------------------------------------------
- */
+/* --- nothing is left ------------------------------------------------------------- */
 
 static int count_entries(const char *path)
 {
@@ -230,8 +227,7 @@ START_TEST(a_close_leaves_no_thread_and_no_descriptor)
 }
 END_TEST
 
-/* --- the last word of a sampling client ------------------------------------------------
- */
+/* --- the last word of a sampling client ------------------------------------------ */
 
 START_TEST(what_was_read_is_acknowledged_when_the_client_goes)
 {

@@ -313,8 +313,7 @@ START_TEST(cancelling_tells_the_service_when_it_wants_to_know)
 }
 END_TEST
 
-/* --- one long poll for all ------------------------------------------------------------
- */
+/* --- one long poll for all ------------------------------------------------------- */
 
 #define FUTURES "{\"sample_use_retrieve_futures\":true}"
 

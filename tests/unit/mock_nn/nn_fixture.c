@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* nn_fixture.c - the trainer on a small model, and datums for it. */
 #include "nn_fixture.h"
 
 #include <stdio.h>

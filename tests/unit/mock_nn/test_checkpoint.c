@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_checkpoint.c - saved states: exact, complete, refused when they do not fit. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_engine.c - opening a model for training; the names and the pool. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>

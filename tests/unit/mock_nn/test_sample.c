@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_sample.c - samples of the trainer agree with its forward pass. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_train.c - neither threads nor recomputing change a bit of a training step. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

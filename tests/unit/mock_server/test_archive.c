@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_archive.c - archives of checkpoints and the ranges asked of them. */
 #include "mock_server/archive.h"
 
 #include <archive.h>

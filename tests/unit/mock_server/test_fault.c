@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_fault.c - which request a rule of a scenario strikes. */
 #include "mock_server/fault.h"
 
 #include <string.h>

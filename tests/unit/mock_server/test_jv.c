@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_jv.c - the mock server's JSON values: read, refused, written again. */
 #include "mock_server/jv.h"
 
 #include <string.h>

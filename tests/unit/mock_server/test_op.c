@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_op.c - the order in which operations of a model run. */
 #include "mock_server/op.h"
 
 #include <stdio.h>

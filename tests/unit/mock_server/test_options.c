@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_options.c - the mock server's flags. */
 #include "mock_server/options.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_route.c - paths, their captures, and what a dialect lacks. */
 #include "mock_server/route.h"
 
 #include <string.h>

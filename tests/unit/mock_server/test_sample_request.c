@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_sample_request.c - what may be asked of a sample, and how it is answered. */
 #include "mock_server/sample_request.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_gguf.c - GGUF files, right and hostile. */
 #include <string.h>
 
 #include "base/buf.h"

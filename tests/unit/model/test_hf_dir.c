@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_hf_dir.c - folders of shards. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

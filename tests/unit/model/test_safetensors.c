@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_safetensors.c - safetensors read, refused and written. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_weights.c - weights from any container, or all that is wrong with them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

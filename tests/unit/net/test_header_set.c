@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_header_set.c - header lines chained for libcurl. */
 #include "net/header_set.h"
 #include "support/fail_alloc.h"
 #include "support/suite.h"

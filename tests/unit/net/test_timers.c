@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* test_timers.c - the order of timers, whatever is armed and disarmed. */
 #include <stdlib.h>
 
 #include "net/timers.h"
