@@ -12,8 +12,11 @@
 
 #define TKX__INLINE static inline __attribute__((always_inline))
 
-/* Before a loop of few, fixed turns whose arrays must become registers. */
-#if defined(__clang__)
+/* Before a loop of few, fixed turns whose arrays must become registers: a matter of speed,
+   which a build with sanitizers has given up (and its counts are no longer constants). */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TKX__UNROLL
+#elif defined(__clang__)
 #define TKX__UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define TKX__UNROLL _Pragma("GCC unroll 16")
