@@ -16,7 +16,7 @@ static const tkx__field checkpoint_fields[] = {
     TKX__FIELD(tkx_checkpoint, TIME, expires_at, .flags = 0),
     TKX__FIELD(tkx_checkpoint, STRING, base_model, .flags = 0),
 };
-static const tkx__schema checkpoint =
+const tkx__schema tkx__checkpoint_schema =
     TKX__SCHEMA("checkpoint", tkx_checkpoint, checkpoint_fields);
 
 static const tkx__field cursor_fields[] = {
@@ -28,7 +28,7 @@ static const tkx__schema cursor = TKX__SCHEMA("cursor", tkx_cursor, cursor_field
 
 static const tkx__field checkpoint_list_fields[] = {
     TKX__NAMED(tkx_checkpoint_list, RECORDS, "checkpoints", items,
-               .flags = TKX__F_REQUIRED, .sub = &checkpoint),
+               .flags = TKX__F_REQUIRED, .sub = &tkx__checkpoint_schema),
     TKX__FIELD(tkx_checkpoint_list, RECORD_PTR, cursor, .sub = &cursor),
 };
 static const tkx__schema checkpoint_list =
@@ -42,8 +42,10 @@ static const tkx__field training_run_fields[] = {
     TKX__NAMED(tkx_training_run, BOOL, "corrupted", is_corrupted, .flags = 0),
     TKX__FIELD(tkx_training_run, I64, lora_rank, .missing = -1),
     TKX__FIELD(tkx_training_run, TIME, last_request_time, .flags = TKX__F_REQUIRED),
-    TKX__FIELD(tkx_training_run, RECORD_PTR, last_checkpoint, .sub = &checkpoint),
-    TKX__FIELD(tkx_training_run, RECORD_PTR, last_sampler_checkpoint, .sub = &checkpoint),
+    TKX__FIELD(tkx_training_run, RECORD_PTR, last_checkpoint,
+               .sub = &tkx__checkpoint_schema),
+    TKX__FIELD(tkx_training_run, RECORD_PTR, last_sampler_checkpoint,
+               .sub = &tkx__checkpoint_schema),
     TKX__FIELD(tkx_training_run, PAIRS, user_metadata, .flags = 0),
 };
 static const tkx__schema training_run =

@@ -7,6 +7,8 @@
 
 #include "base/buf.h"
 
+extern const struct tkx__schema tkx__checkpoint_schema;
+
 tkx_status tkx__checkpoint_list_decode_json(const void *bytes, size_t size,
                                             tkx_checkpoint_list **out, tkx_error **err);
 tkx_status tkx__training_run_decode_json(const void *bytes, size_t size,

@@ -14,7 +14,7 @@ static const tkx__field lora_config_fields[] = {
     TKX__FIELD(tkx_lora_config, BOOL, train_mlp, .missing = 1),
     TKX__FIELD(tkx_lora_config, BOOL, train_attn, .missing = 1),
 };
-static const tkx__schema lora_config =
+const tkx__schema tkx__lora_config_schema =
     TKX__SCHEMA("lora_config", tkx_lora_config, lora_config_fields);
 
 static const tkx__field create_model_fields[] = {
@@ -22,7 +22,8 @@ static const tkx__field create_model_fields[] = {
     TKX__FIELD(tkx_create_model_request, I64, model_seq_id, .flags = 0),
     TKX__FIELD(tkx_create_model_request, STRING, base_model, .flags = TKX__F_REQUIRED),
     TKX__FIELD(tkx_create_model_request, PAIRS, user_metadata, .flags = TKX__F_OMIT),
-    TKX__FIELD(tkx_create_model_request, RECORD, lora_config, .sub = &lora_config),
+    TKX__FIELD(tkx_create_model_request, RECORD, lora_config,
+               .sub = &tkx__lora_config_schema),
     TKX__FIELD(tkx_create_model_request, OPTIMIZER, optimizer_config,
                .flags = TKX__F_OMIT),
     TKX__TYPE("create_model"),

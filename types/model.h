@@ -7,6 +7,8 @@
 
 #include "base/buf.h"
 
+extern const struct tkx__schema tkx__lora_config_schema;
+
 tkx_status tkx__create_model_request_encode_json(const tkx_create_model_request *request,
                                                  tkx__buf *buf, tkx_error **err);
 tkx_status tkx__create_model_result_decode_json(const void *bytes, size_t size,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "types/owned.h"
+#include "types/owner.h"
 #include "types/schema.h"
 #include "types/session.h"
 
@@ -38,18 +39,6 @@ static const tkx__field search_answer_fields[] = {
 };
 static const tkx__schema search_answer =
     TKX__SCHEMA("session search answer", tkx_session_search_result, search_answer_fields);
-
-static void write_owner(tkx__json_writer *w, const tkx_session_search *s)
-{
-    tkx__json_put_key(w, "owner");
-    tkx__json_begin_object(w);
-    tkx__json_member_string(w, "type", s->owner);
-    if (s->owner_urns.count) {
-        tkx__json_put_key(w, "owner_urns");
-        tkx__json_put_strings(w, s->owner_urns.items, s->owner_urns.count);
-    }
-    tkx__json_end_object(w);
-}
 
 static void write_statuses(tkx__json_writer *w, const tkx_session_search *s)
 {
@@ -90,7 +79,7 @@ tkx_status tkx__session_search_encode_json(const tkx_session_search *request,
     tkx__json_writer_init(&w, buf, 0);
     tkx__json_begin_object(&w);
     tkx__schema_write_members(&search, &w, request);
-    write_owner(&w, request);
+    tkx__owner_write(&w, request->owner, &request->owner_urns);
     if (request->n_statuses)
         write_statuses(&w, request);
     tkx__json_end_object(&w);

@@ -77,5 +77,12 @@ TKX_API tkx_status tkx_rest_get_api_key(tkx_rest *rest, const char *api_key,
 TKX_API tkx_status tkx_future_take_api_key_info(tkx_future *future,
                                                 tkx_api_key_info **out, tkx_error **err);
 
+/**
+ * Let the service delete @p api_key itself, for good; no key is forgotten here.  Sent
+ * with that very key.  No result.  As tkx_rest_get_api_key() otherwise.
+ */
+TKX_API tkx_status tkx_rest_delete_api_key(tkx_rest *rest, const char *api_key,
+                                           tkx_future **out, tkx_error **err);
+
 TKX_END_DECLS
 #endif

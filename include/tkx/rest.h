@@ -21,6 +21,8 @@
 #include <tkx/service.h>
 #include <tkx/types/billing.h>
 #include <tkx/types/checkpoint.h>
+#include <tkx/types/checkpoint_search.h>
+#include <tkx/types/external_upload.h>
 #include <tkx/types/session.h>
 #include <tkx/types/weights.h>
 
@@ -129,6 +131,29 @@ TKX_API tkx_status tkx_rest_get_external_weights_urls(tkx_rest *rest,
                                                       const char *tinker_path,
                                                       tkx_future **out, tkx_error **err);
 
+/* ---- newer than any client that has been seen ---- */
+
+/*
+ * These three are known from documentation alone, their routes by the pattern of others.
+ * They go out only with has_preview_routes of tkx_service_options, else the call fails
+ * with UNSUPPORTED; a service that lacks them answers 404.
+ */
+
+/** Checkpoints, newest first; follow next_cursor_json for more.
+    tkx_future_take_checkpoint_search_result(). */
+TKX_API tkx_status tkx_rest_search_checkpoints(tkx_rest *rest,
+                                               const tkx_checkpoint_search *search,
+                                               tkx_future **out, tkx_error **err);
+/** Begin to bring an adapter that was made elsewhere: each file is then PUT to its link,
+    without credentials.  tkx_future_take_external_upload(). */
+TKX_API tkx_status
+tkx_rest_start_external_upload(tkx_rest *rest, const tkx_external_upload_request *request,
+                               tkx_future **out, tkx_error **err);
+/** All files of an upload are there: make the checkpoint.
+    tkx_future_take_external_upload_result(). */
+TKX_API tkx_status tkx_rest_finish_external_upload(tkx_rest *rest, const char *upload_id,
+                                                   tkx_future **out, tkx_error **err);
+
 /* ---- sessions and samplers ---- */
 
 /** A page of session ids.  tkx_future_take_session_list(). */
@@ -197,6 +222,12 @@ TKX_API tkx_status tkx_rest_each_found_session(tkx_rest *rest,
                                                void *user_data, tkx_future **out,
                                                tkx_error **err);
 
+/** The same for a search for checkpoints. */
+TKX_API tkx_status tkx_rest_each_found_checkpoint(tkx_rest *rest,
+                                                  const tkx_checkpoint_search *search,
+                                                  tkx_checkpoint_fn *fn, void *user_data,
+                                                  tkx_future **out, tkx_error **err);
+
 /* ---- audit and billing ---- */
 
 /** One UTC day ("2026-01-31") of events; @p event_type: "all", "checkpoints", "projects",
@@ -244,6 +275,13 @@ TKX_API tkx_status tkx_future_take_archive_url(tkx_future *future, tkx_archive_u
 TKX_API tkx_status tkx_future_take_external_weights_urls(tkx_future *future,
                                                          tkx_external_weights_urls **out,
                                                          tkx_error **err);
+TKX_API tkx_status tkx_future_take_checkpoint_search_result(
+    tkx_future *future, tkx_checkpoint_search_result **out, tkx_error **err);
+TKX_API tkx_status tkx_future_take_external_upload(tkx_future *future,
+                                                   tkx_external_upload **out,
+                                                   tkx_error **err);
+TKX_API tkx_status tkx_future_take_external_upload_result(
+    tkx_future *future, tkx_external_upload_result **out, tkx_error **err);
 TKX_API tkx_status tkx_future_take_session_list(tkx_future *future,
                                                 tkx_session_list **out, tkx_error **err);
 TKX_API tkx_status tkx_future_take_session_info(tkx_future *future,

@@ -58,6 +58,8 @@ typedef struct tkx_service_options {
     int telemetry; /* 1: tell the service about errors (see tkx/telemetry.h); -1: never;
                       0: when TINKER_TELEMETRY is 1, true, yes or on */
     tkx_json_member_list extra_json; /* more members of the create_session request */
+    int has_preview_routes; /* 1: calls that are known from documentation alone go out;
+                               0: they are refused with UNSUPPORTED */
 } tkx_service_options;
 
 #define TKX_SERVICE_OPTIONS_INIT                                                         \

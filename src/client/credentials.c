@@ -28,19 +28,41 @@ static const tkx__rest_route about_key = {
     .decode = decode_api_key_info,
 };
 
-tkx_status tkx_rest_get_api_key(tkx_rest *rest, const char *api_key, tkx_future **out,
-                                tkx_error **err)
+static const tkx__rest_route delete_key = {
+    .what = "delete_api_key",
+    .method = "DELETE",
+    .pattern = "auth/apikey/me",
+    .sdk_method = NULL,
+    .result = &tkx__result_nothing,
+};
+
+/* A request about the very key that it is sent with. */
+static tkx_status send_about(tkx_rest *rest, const tkx__rest_route *route,
+                             const char *api_key, tkx_future **out, tkx_error **err)
 {
-    tkx__rest_request request = {.route = &about_key,
-                                 .header = "X-API-Key",
-                                 .secret = api_key,
-                                 .is_secret_the_key = true};
+    const tkx__rest_request request = {.route = route,
+                                       .header = "X-API-Key",
+                                       .secret = api_key,
+                                       .is_secret_the_key = true};
 
     if (!tkx__credential_is_key(api_key))
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "get_api_key: that is no API key (blanks or control characters, "
-                         "or nothing at all)");
+                         "%s: that is no API key (blanks or control characters, or "
+                         "nothing at all)",
+                         route->what);
     return tkx__rest_send(rest, &request, out, err);
+}
+
+tkx_status tkx_rest_get_api_key(tkx_rest *rest, const char *api_key, tkx_future **out,
+                                tkx_error **err)
+{
+    return send_about(rest, &about_key, api_key, out, err);
+}
+
+tkx_status tkx_rest_delete_api_key(tkx_rest *rest, const char *api_key, tkx_future **out,
+                                   tkx_error **err)
+{
+    return send_about(rest, &delete_key, api_key, out, err);
 }
 
 /* --- what is there --------------------------------------------------------------- */

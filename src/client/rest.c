@@ -228,6 +228,17 @@ static tkx_status fill(rest_call *call, const tkx__rest_request *request, tkx_er
                                  request->n_query, &call->path, err);
 }
 
+tkx_status tkx__rest_may_send(const tkx_rest *rest, const tkx__rest_route *route,
+                              tkx_error **err)
+{
+    if (!route->is_preview || rest->service->options.has_preview_routes)
+        return TKX_OK;
+    return tkx__fail(err, TKX_ERR_UNSUPPORTED,
+                     "%s: this route is known from documentation alone; "
+                     "has_preview_routes of tkx_service_options lets it out",
+                     route->what);
+}
+
 tkx_status tkx__rest_send(tkx_rest *rest, const tkx__rest_request *request,
                           tkx_future **out, tkx_error **err)
 {
@@ -235,8 +246,10 @@ tkx_status tkx__rest_send(tkx_rest *rest, const tkx__rest_request *request,
         .result = request->route->result, .start = start, .clear = clear};
     tkx__task *task;
     rest_call *call;
-    tkx_status st = tkx__task_new(rest->service, &kind, sizeof *call, &task, out, err);
+    tkx_status st = tkx__rest_may_send(rest, request->route, err);
 
+    if (st == TKX_OK)
+        st = tkx__task_new(rest->service, &kind, sizeof *call, &task, out, err);
     if (st != TKX_OK) {
         if (request->body)
             tkx__buf_clear(request->body);

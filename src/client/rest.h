@@ -28,6 +28,7 @@ typedef struct tkx__rest_route {
     bool has_scope;    /* takes access_scope: "owned" unless the caller says otherwise */
     bool final_409;
     bool has_one_key; /* resends of all layers share an idempotency key */
+    bool is_preview;  /* goes out only when the client's options say so */
 } tkx__rest_route;
 
 typedef struct tkx__rest_text {
@@ -57,6 +58,10 @@ tkx_status tkx__rest_route_print(const tkx__rest_route *route, const tkx__rest_t
                                  const tkx_pair *query, size_t n_query, tkx__buf *out,
                                  tkx_error **err);
 
+/* UNSUPPORTED for a preview route of a client that was made without them. */
+tkx_status tkx__rest_may_send(const tkx_rest *rest, const tkx__rest_route *route,
+                              tkx_error **err);
+
 /* Send it.  Any thread. */
 tkx_status tkx__rest_send(tkx_rest *rest, const tkx__rest_request *request,
                           tkx_future **out, tkx_error **err);
@@ -68,6 +73,7 @@ tkx_status tkx__rest_checkpoint_args(const char *path, tkx__rest_text args[2],
 extern const tkx__rest_route tkx__rest_external_urls;
 extern const tkx__rest_route tkx__rest_list_runs, tkx__rest_list_checkpoints;
 extern const tkx__rest_route tkx__rest_list_sessions, tkx__rest_find_sessions;
+extern const tkx__rest_route tkx__rest_find_checkpoints;
 extern const tkx__result_type tkx__result_archive_url;
 
 /*

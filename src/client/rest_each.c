@@ -3,7 +3,7 @@
  * rest_each.c - every entry of a list, whatever number of pages it takes.
  *
  * The next page begins behind what has been seen; a short page, or the cursor's total,
- * ends it.  Searches go on from the cursor that the last page gave.
+ * ends it.
  */
 #include <string.h>
 
@@ -12,14 +12,11 @@
 #include "base/options.h"
 #include "client/rest_loop.h"
 #include "client/rest_page.h"
-#include "types/session.h"
 
 #define RUNS_A_PAGE 100
 #define CHECKPOINTS_A_PAGE 1000
 #define SESSIONS_A_PAGE 100
 #define MAX_KEPT_BYTES ((size_t)1 << 20)
-
-/* --- lists with an offset -------------------------------------------------------- */
 
 typedef struct each {
     tkx__rest_loop loop; /* first */
@@ -29,10 +26,8 @@ typedef struct each {
         tkx_training_run_fn *run;
         tkx_checkpoint_fn *checkpoint;
         tkx_session_id_fn *session;
-        tkx_session_summary_fn *found;
     } fn;
     void *user_data;
-    tkx_session_search search;
 } each;
 
 static tkx_status write_page(tkx__rest_loop *l, tkx__buf *path, tkx__buf *body,
@@ -100,16 +95,12 @@ static void clear(tkx__rest_loop *l)
     tkx__arena_clear(&((each *)l)->arena);
 }
 
-static bool keep(each *e, const char **text)
-{
-    if (*text)
-        *text = tkx__arena_strndup(&e->arena, *text, strlen(*text));
-    return *text != NULL;
-}
-
 static bool keep_if_any(each *e, const char **text)
 {
-    return !*text || keep(e, text);
+    if (!*text)
+        return true;
+    *text = tkx__arena_strndup(&e->arena, *text, strlen(*text));
+    return *text != NULL;
 }
 
 static tkx_status new_each(tkx_rest *rest, const tkx__rest_loop_kind *kind,
@@ -190,126 +181,4 @@ tkx_status tkx_rest_each_session(tkx_rest *rest, const tkx_page *page,
         return st;
     e->fn.session = fn;
     return tkx__task_launch(&e->loop.task, out, err);
-}
-
-/* --- searches -------------------------------------------------------------------- */
-
-static tkx_status write_search(tkx__rest_loop *l, tkx__buf *path, tkx__buf *body,
-                               tkx_error **err)
-{
-    tkx_status st = tkx__rest_route_print(l->kind->route, NULL, NULL, 0, path, err);
-
-    return st == TKX_OK ? tkx__session_search_encode_json(&((each *)l)->search, body, err)
-                        : st;
-}
-
-/* A cursor that stands still would be asked about for ever. */
-static int64_t look_at_found(tkx__rest_loop *l, void **answer, void **result,
-                             tkx_error **err)
-{
-    each *e = (each *)l;
-    const tkx_session_search_result *list = *answer;
-    const char *next = list->next_cursor_json;
-
-    (void)result;
-    for (size_t i = 0; i < list->count; i++)
-        if (e->fn.found(&list->items[i], e->user_data) != 0)
-            return -1;
-    if (!next || (e->search.cursor_json && strcmp(next, e->search.cursor_json) == 0))
-        return -1;
-    e->search.cursor_json = next;
-    if (keep(e, &e->search.cursor_json))
-        return 0;
-    tkx__fail_memory(err);
-    return -1;
-}
-
-static bool keep_strings(each *e, tkx_string_list *list)
-{
-    const char **items = tkx__arena_zalloc(&e->arena, list->count + 1, sizeof *items);
-
-    for (size_t i = 0; items && i < list->count; i++) {
-        items[i] = list->items[i];
-        if (!keep(e, &items[i]))
-            return false;
-    }
-    list->items = items;
-    return items != NULL;
-}
-
-static bool keep_pairs(each *e, tkx_pair_list *list)
-{
-    tkx_pair *items = tkx__arena_zalloc(&e->arena, list->count + 1, sizeof *items);
-
-    for (size_t i = 0; items && i < list->count; i++) {
-        items[i] = list->items[i];
-        if (!keep(e, &items[i].key) || !keep(e, &items[i].value))
-            return false;
-    }
-    list->items = items;
-    return items != NULL;
-}
-
-static bool keep_statuses(each *e)
-{
-    tkx_session_search *q = &e->search;
-    tkx_session_status_filter *items =
-        tkx__arena_zalloc(&e->arena, q->n_statuses + 1, sizeof *items);
-
-    for (size_t i = 0; items && i < q->n_statuses; i++) {
-        items[i] = q->statuses[i];
-        if (!keep(e, &items[i].type) || !keep_strings(e, &items[i].reasons))
-            return false;
-    }
-    q->statuses = items;
-    return items != NULL;
-}
-
-static bool keep_extra(each *e)
-{
-    tkx_json_member_list *list = &e->search.extra_json;
-    tkx_json_member *items = tkx__arena_zalloc(&e->arena, list->count + 1, sizeof *items);
-
-    for (size_t i = 0; items && i < list->count; i++) {
-        items[i] = list->items[i];
-        if (!keep(e, &items[i].name) || !keep(e, &items[i].json))
-            return false;
-    }
-    list->items = items;
-    return items != NULL;
-}
-
-static bool keep_search(each *e)
-{
-    tkx_session_search *q = &e->search;
-
-    return keep_if_any(e, &q->session_id) && keep_strings(e, &q->project_ids) &&
-           keep_pairs(e, &q->user_metadata) && keep_if_any(e, &q->display_name) &&
-           keep_if_any(e, &q->owner) && keep_strings(e, &q->owner_urns) &&
-           keep_statuses(e) && keep_if_any(e, &q->cursor_json) && keep_extra(e);
-}
-
-tkx_status tkx_rest_each_found_session(tkx_rest *rest, const tkx_session_search *search,
-                                       tkx_session_summary_fn *fn, void *user_data,
-                                       tkx_future **out, tkx_error **err)
-{
-    static const tkx__rest_loop_kind kind = {.route = &tkx__rest_find_sessions,
-                                             .result = &tkx__result_nothing,
-                                             .write = write_search,
-                                             .look = look_at_found,
-                                             .clear = clear};
-    tkx_session_search q = TKX_SESSION_SEARCH_INIT;
-    each *e;
-    tkx_status st = tkx__options_overlay(&q, sizeof q, search, "tkx_session_search", err);
-
-    if (st == TKX_OK)
-        st = new_each(rest, &kind, NULL, 1, user_data, &e, out, err);
-    if (st != TKX_OK)
-        return st;
-    e->fn.found = fn;
-    e->search = q;
-    if (keep_search(e))
-        return tkx__task_launch(&e->loop.task, out, err);
-    tkx__task_drop(&e->loop.task, out);
-    return tkx__fail_memory(err);
 }

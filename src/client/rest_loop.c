@@ -136,8 +136,10 @@ tkx_status tkx__rest_loop_new(tkx_rest *rest, const tkx__rest_loop_kind *kind,
     const tkx__task_kind task_kind = {
         .result = kind->result, .start = start, .clear = clear};
     tkx__task *task;
-    tkx_status st = tkx__task_new(rest->service, &task_kind, size, &task, out, err);
+    tkx_status st = tkx__rest_may_send(rest, kind->route, err);
 
+    if (st == TKX_OK)
+        st = tkx__task_new(rest->service, &task_kind, size, &task, out, err);
     if (st != TKX_OK)
         return st;
     tkx__rest_loop *l = (tkx__rest_loop *)task;

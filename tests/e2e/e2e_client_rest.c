@@ -57,6 +57,7 @@ static void set_up(void)
 {
     tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
     tkx_lora_options lora = TKX_LORA_OPTIONS_INIT;
+    tkx_service_options rest_options = TKX_SERVICE_OPTIONS_INIT;
     tkx_training *training;
 
     memset(&server, 0, sizeof server);
@@ -65,7 +66,8 @@ static void set_up(void)
     options.api_key = "tml-test";
     ck_assert_int_eq(tkx_context_new(&options, &context, NULL), TKX_OK);
     ck_assert_int_eq(tkx_service_new(context, NULL, &service, NULL), TKX_OK);
-    ck_assert_int_eq(tkx_rest_new(context, NULL, &rest, NULL), TKX_OK);
+    rest_options.has_preview_routes = 1;
+    ck_assert_int_eq(tkx_rest_new(context, &rest_options, &rest, NULL), TKX_OK);
     lora.base_model = "tkx/bytes";
     AWAIT(tkx_service_create_lora(service, &lora, &future, NULL), 0);
     TAKE(training, &training);
@@ -137,6 +139,8 @@ START_TEST(sessions_and_the_account)
 {
     const char *id = tkx_service_session_id(service);
     tkx_session_search search = TKX_SESSION_SEARCH_INIT;
+    tkx_checkpoint_search checkpoints = TKX_CHECKPOINT_SEARCH_INIT;
+    tkx_checkpoint_search_result *hits;
     tkx_session_list *list;
     tkx_session_info *info;
     tkx_session_search_result *found;
@@ -153,10 +157,16 @@ START_TEST(sessions_and_the_account)
     TAKE(session_info, &info);
     ck_assert_uint_eq(info->training_run_ids.count, 1);
     tkx_session_info_free(info);
+    checkpoints.checkpoint_type = "training";
     AWAIT(tkx_rest_search_sessions(rest, &search, &future, NULL), 0);
     TAKE(session_search_result, &found);
     ck_assert_uint_eq(found->count, 1);
     tkx_session_search_result_free(found);
+    AWAIT(tkx_rest_search_checkpoints(rest, &checkpoints, &future, NULL), 0);
+    TAKE(checkpoint_search_result, &hits);
+    ck_assert_uint_eq(hits->count, 1);
+    ck_assert_str_eq(hits->items[0].tinker_path, state);
+    tkx_checkpoint_search_result_free(hits);
     AWAIT(tkx_rest_set_session_project(rest, id, "p", &future, NULL), 0);
     tkx_future_unref(future);
     AWAIT(tkx_rest_export_trace(rest, id, &future, NULL), 0);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tkx/credentials.h>
+
 #include "rest_rig.h"
 #include "support/suite.h"
 
@@ -206,6 +208,32 @@ START_TEST(the_service_says_how_it_is_and_what_it_has)
 }
 END_TEST
 
+/* With the very key that is asked about, not with the client's own. */
+START_TEST(a_key_is_looked_at_and_deleted)
+{
+    tkx_api_key_info *info;
+
+    ck_assert_int_eq(tkx_rest_delete_api_key(rest, "two words", &future, NULL),
+                     TKX_ERR_INVALID_ARGUMENT);
+    ck_assert_str_eq(sent(tkx_rest_get_api_key(rest, "tml-b", &future, NULL))->url,
+                     "http://x/api/v1/auth/apikey/me");
+    ck_assert_str_eq(fake_io_header(io, last, "x-api-key"), "tml-b");
+    answer(200, NULL,
+           "{\"key_id\":7,\"name\":\"n\",\"note\":\"\",\"details\":{\"org_details\":{"
+           "\"name\":\"o\"},\"user_details\":{\"email\":\"e\"}}}",
+           TKX_OK);
+    ck_assert_int_eq(tkx_future_take_api_key_info(future, &info, NULL), TKX_OK);
+    ck_assert_int_eq(info->key_id, 7);
+    tkx_api_key_info_free(info);
+    drop();
+    ck_assert_str_eq(sent(tkx_rest_delete_api_key(rest, "tml-b", &future, NULL))->method,
+                     "DELETE");
+    ck_assert_str_eq(fake_io_sent(io, last)->url, "http://x/api/v1/auth/apikey/me");
+    ck_assert_str_eq(fake_io_header(io, last, "x-api-key"), "tml-b");
+    answer(204, NULL, "", TKX_OK);
+}
+END_TEST
+
 START_TEST(a_plain_key_does_not_say_whose_it_is)
 {
     ck_assert_int_eq(tkx_rest_whoami(rest, &future, NULL), TKX_OK);
@@ -260,6 +288,7 @@ int main(void)
     tcase_add_test(tc, a_trace_is_asked_for_until_it_is_there);
     tcase_add_test(tc, closing_ends_a_trace_that_is_waited_for);
     tcase_add_test(tc, the_service_says_how_it_is_and_what_it_has);
+    tcase_add_test(tc, a_key_is_looked_at_and_deleted);
     tcase_add_test(tc, a_plain_key_does_not_say_whose_it_is);
     tcase_add_test(tc, a_token_says_whose_it_is);
     suite_add_tcase(suite, tc);
