@@ -33,7 +33,7 @@ static bool has_secret(const char *text)
 static void look_at(const char *text)
 {
     if (has_secret(text) && atomic_fetch_add(&n_shown, 1) == 0)
-        snprintf(shown, sizeof shown, "%s", text);
+        snprintf(shown, sizeof shown, "%.*s", (int)sizeof shown - 1, text);
 }
 
 static void on_log(tkx_log_level level, const char *subject, const char *message,

@@ -219,7 +219,7 @@ static text target(const jdom *request, const char *session)
     return t;
 }
 
-/* 408: a promise that is not kept yet. */
+/* 408: a promise that is not kept yet; whether it is by then is a matter of speed. */
 static bool is_good(long status, const char *path)
 {
     return (status >= 200 && status < 400) ||

@@ -50,7 +50,7 @@ static void begin(void)
 static void finish(void)
 {
     tkx_service_free(service);
-    ck_assert_int_eq(tkx_context_close(context, 0, 5000, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_context_close(context, 0, -1, NULL), TKX_OK);
     tkx_context_free(context);
     tkx_local_adapter_unload(adapter);
     tkx_local_free(local);
@@ -124,7 +124,7 @@ static tkx_sampler_result *take(tkx_future *future)
     tkx_sampler_result *result = NULL;
     tkx_error *err = NULL;
 
-    ck_assert_int_eq(tkx_future_wait(future, 60000, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_future_wait(future, -1, NULL), TKX_OK);
     ck_assert_msg(tkx_future_take_sampler_result(future, &result, &err) == TKX_OK, "%s",
                   tkx_error_message(err));
     tkx_future_unref(future);
@@ -148,7 +148,7 @@ static tkx_status refusal(const tkx_sampler_options *o, int64_t timeout_ms)
     tkx_future *future = start(sampler, timeout_ms);
     tkx_status st;
 
-    ck_assert_int_eq(tkx_future_wait(future, 60000, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_future_wait(future, -1, NULL), TKX_OK);
     st = tkx_error_status(tkx_future_error(future));
     tkx_future_unref(future);
     tkx_sampler_free(sampler);
@@ -333,7 +333,7 @@ START_TEST(an_open_request_is_taken_over)
     tkx_future *future;
 
     set_faults("{\"route\":\"POST /retrieve_future\",\"phase\":\"before\","
-               "\"fault\":\"stall\",\"ms\":60000}");
+               "\"fault\":\"stall\",\"ms\":3600000}");
     future = start(sampler, 0);
     do { /* until the service has it, or is about to */
         ck_assert_int_eq(tkx_future_wait(future, 5, NULL), TKX_ERR_TIMEOUT);
@@ -486,7 +486,7 @@ START_TEST(images_stay_remote)
     ck_assert_int_eq(mock_process_stop(&server), 0);
     r.prompt = (tkx_model_input){&image, 1};
     ck_assert_int_eq(tkx_sampler_sample(sampler, &r, NULL, 1500, &future, NULL), TKX_OK);
-    ck_assert_int_eq(tkx_future_wait(future, 60000, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_future_wait(future, -1, NULL), TKX_OK);
     ck_assert_int_eq(tkx_error_status(tkx_future_error(future)), TKX_ERR_TIMEOUT);
     tkx_future_unref(future);
     tkx_sampler_free(sampler);
@@ -535,9 +535,9 @@ START_TEST(requests_may_be_given_up)
         tkx_future *left = start(sampler, 0);
 
         tkx_future_cancel(cancelled);
-        ck_assert_int_eq(tkx_future_wait(cancelled, 60000, NULL), TKX_OK);
+        ck_assert_int_eq(tkx_future_wait(cancelled, -1, NULL), TKX_OK);
         tkx_sampler_free(sampler);
-        ck_assert_int_eq(tkx_future_wait(left, 60000, NULL), TKX_OK);
+        ck_assert_int_eq(tkx_future_wait(left, -1, NULL), TKX_OK);
         tkx_future_unref(cancelled);
         tkx_future_unref(left);
     }
@@ -550,7 +550,7 @@ int main(void)
     TCase *tc = tcase_create("sampler");
     const int n_refusals = (int)(sizeof refusals / sizeof refusals[0]);
 
-    tcase_set_timeout(tc, 60);
+    tcase_set_timeout(tc, 240); /* for what hangs; nothing here waits for a clock */
     tcase_add_checked_fixture(tc, begin, finish);
     tcase_add_test(tc, every_mode_gives_the_same_result);
     tcase_add_test(tc, questions_about_the_prompt_have_the_same_answers);
