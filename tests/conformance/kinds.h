@@ -10,14 +10,13 @@ typedef struct conf_kind {
     conf_kind_fn *run;
 } conf_kind;
 
-conf_kind_fn conf_losses; /* losses.c */
-
-conf_kind_fn conf_fixtures;
 conf_kind_fn conf_codecs;
-extern const conf_kind conf_kinds[];
-
+conf_kind_fn conf_fixtures;
+conf_kind_fn conf_losses;
 conf_kind_fn conf_models;
-conf_kind_fn conf_training;   /* training.c */
-conf_kind_fn conf_tokenizers; /* tokenizers.c */
+conf_kind_fn conf_tokenizers;
+conf_kind_fn conf_training;
+
+extern const conf_kind conf_kinds[];
 
 #endif
