@@ -176,9 +176,7 @@ int tkx_custom_terms_loss(tkx_custom_item *items, size_t n_items,
     return 0;
 }
 
-/* --- checking
- * ----------------------------------------------------------------------------
- */
+/* --- checking -------------------------------------------------------------------- */
 
 static void clear_gradients(tkx_custom_item *items, size_t n_items)
 {
@@ -186,15 +184,23 @@ static void clear_gradients(tkx_custom_item *items, size_t n_items)
         memset(items[i].gradient, 0, items[i].n * sizeof(float));
 }
 
-static tkx_status run(tkx_custom_loss_fn *fn, tkx_custom_item *items, size_t n_items,
-                      void *user_data, double *loss, tkx_error **err)
+/* What is called, and on what. */
+typedef struct trial {
+    tkx_custom_loss_fn *fn;
+    tkx_custom_item *items;
+    size_t n_items;
+    void *user_data;
+    double step;
+} trial;
+
+static tkx_status run(const trial *t, double *loss, tkx_error **err)
 {
     tkx_custom_report report;
     tkx_status st = TKX_OK;
 
     tkx__custom_report_init(&report);
-    clear_gradients(items, n_items);
-    if (fn(items, n_items, &report, user_data) != 0)
+    clear_gradients(t->items, t->n_items);
+    if (t->fn(t->items, t->n_items, &report, t->user_data) != 0)
         st = tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "the custom loss failed: %s",
                        report.failure);
     *loss = report.loss;
@@ -202,36 +208,49 @@ static tkx_status run(tkx_custom_loss_fn *fn, tkx_custom_item *items, size_t n_i
     return st;
 }
 
-/* One datum: its log-probabilities in a copy that is moved, its gradients in another. */
-static tkx_status check_item(tkx_custom_loss_fn *fn, tkx_custom_item *items,
-                             size_t n_items, size_t i, void *user_data, double step,
-                             double *max_error, tkx_error **err)
+/* The slope of the loss at @p at, one log-probability of an item, which is put back. */
+static tkx_status measure(const trial *t, float *at, double *slope, tkx_error **err)
 {
-    tkx_custom_item *item = &items[i];
+    float given = *at;
+    float up = (float)((double)given + t->step);
+    float down = (float)((double)given - t->step);
+    double above, below;
+    tkx_status st;
+
+    *at = up;
+    st = run(t, &above, err);
+    if (st == TKX_OK) {
+        *at = down;
+        st = run(t, &below, err);
+    }
+    *at = given;
+    if (st == TKX_OK)
+        *slope = (above - below) / ((double)up - (double)down);
+    return st;
+}
+
+/* One datum: its log-probabilities in a copy that is moved, its gradients in another. */
+static tkx_status check_item(const trial *t, tkx_custom_item *item, double *max_error,
+                             tkx_error **err)
+{
     const float *given = item->logprobs;
-    float *moved = tkx__malloc((2 * item->n + 1) * sizeof *moved);
-    double loss[2];
-    tkx_status st = TKX_OK;
+    float *moved = tkx__calloc(2 * item->n + 1, sizeof *moved);
+    double loss, slope = 0;
+    tkx_status st;
 
     if (!moved)
         return tkx__fail_memory(err);
     float *gradient = moved + item->n;
     memcpy(moved, given, item->n * sizeof *moved);
-    st = run(fn, items, n_items, user_data, &loss[0], err);
+    st = run(t, &loss, err);
     memcpy(gradient, item->gradient, item->n * sizeof *gradient);
     item->logprobs = moved;
     for (size_t k = 0; st == TKX_OK && k < item->n; k++) {
-        float up = (float)((double)given[k] + step);
-        float down = (float)((double)given[k] - step);
-
-        moved[k] = up;
-        st = run(fn, items, n_items, user_data, &loss[0], err);
-        moved[k] = down;
-        if (st == TKX_OK)
-            st = run(fn, items, n_items, user_data, &loss[1], err);
-        moved[k] = given[k];
-        double slope = (loss[0] - loss[1]) / ((double)up - (double)down);
         double g = (double)gradient[k];
+
+        st = measure(t, &moved[k], &slope, err);
+        if (st != TKX_OK)
+            break;
         double error = fabs(g - slope) / (1 + fabs(g));
         if (!(error <= *max_error)) /* what is no number is the largest error */
             *max_error = error;
@@ -246,12 +265,11 @@ tkx_status tkx_custom_loss_check(tkx_custom_loss_fn *fn, tkx_custom_item *items,
                                  size_t n_items, void *user_data, double step,
                                  double *max_error, tkx_error **err)
 {
+    trial t = {fn, items, n_items, user_data, step > 0 ? step : 1e-3};
     tkx_status st = TKX_OK;
 
     *max_error = 0;
-    if (step <= 0)
-        step = 1e-3;
     for (size_t i = 0; i < n_items && st == TKX_OK; i++)
-        st = check_item(fn, items, n_items, i, user_data, step, max_error, err);
+        st = check_item(&t, &items[i], max_error, err);
     return st;
 }

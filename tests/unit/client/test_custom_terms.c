@@ -74,6 +74,33 @@ START_TEST(a_wrong_gradient_is_seen)
 }
 END_TEST
 
+/* Right until the nth call, which fails. */
+static int failing(tkx_custom_item *all, size_t n, tkx_custom_report *report, void *data)
+{
+    const tkx_custom_term term = {.kind = TKX_TERM_L2, .coefficient = 1};
+    tkx_custom_terms terms = {&term, 1};
+    int *n_left = data;
+
+    if (--*n_left == 0)
+        return 1;
+    return tkx_custom_terms_loss(all, n, report, &terms);
+}
+
+/* Loop: the call that fails; the second and third are differences, half of one each. */
+START_TEST(a_loss_that_fails_measures_nothing)
+{
+    const float *given = items[0].logprobs;
+    int n_left = _i;
+    double error;
+
+    ck_assert_int_eq(tkx_custom_loss_check(failing, items, 2, &n_left, 0, &error, NULL),
+                     TKX_ERR_INVALID_ARGUMENT);
+    ck_assert_int_eq(n_left, 0);
+    ck_assert(error == 0);
+    ck_assert_ptr_eq(items[0].logprobs, given);
+}
+END_TEST
+
 START_TEST(what_a_term_needs_is_asked_for)
 {
     const tkx_custom_term term = {.kind = TKX_TERM_DPO, .coefficient = 1};
@@ -104,6 +131,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, NULL);
     tcase_add_loop_test(tc, gradients_agree_with_differences, 0, TKX_N_TERMS + 1);
     tcase_add_test(tc, a_wrong_gradient_is_seen);
+    tcase_add_loop_test(tc, a_loss_that_fails_measures_nothing, 1, 4);
     tcase_add_test(tc, what_a_term_needs_is_asked_for);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
