@@ -63,9 +63,7 @@ gv *graph_size(tape *t, const graph_args *args, gv *x)
     return all;
 }
 
-/* --- indexing
- * ---------------------------------------------------------------------------
- */
+/* --- indexing -------------------------------------------------------------------- */
 
 typedef struct cut {
     size_t dims[GRAPH_MAX_DIMS]; /* of the outcome */

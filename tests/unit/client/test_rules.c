@@ -142,9 +142,7 @@ START_TEST(chunks_of_a_call_stay_together_under_two_threads)
 }
 END_TEST
 
-/* --- the loop must not block
- * -------------------------------------------------------------
- */
+/* --- the loop must not block ----------------------------------------------------- */
 
 static tkx_status refused[2];
 static tkx_future *other;
