@@ -269,31 +269,6 @@ tkx_status tkx__build_scored_merges(tkx_tokenizer *t, const float *scores,
 
 /* ---- facts ---- */
 
-bool tkx__build_has_word_cuts(const tkx_tokenizer *t)
-{
-    const tkx__vocab *vocab = &t->vocab;
-
-    if (tkx__vocab_find(vocab, TKX__SIGN, 3) == TKX__NO_ID)
-        return false; /* signs would be unknown, and unknown characters may join */
-    for (size_t id = 0; id < vocab->n_tokens; id++) {
-        const uint8_t *text;
-        size_t n = vocab->tokens[id].size;
-
-        if (!tkx__vocab_has(vocab, id) || (vocab->tokens[id].flags & TKX__TOKEN_ADDED))
-            continue;
-        text = tkx__vocab_text(vocab, (uint32_t)id);
-        for (size_t at = 3; at + 3 <= n; at++)
-            if (memcmp(text + at, TKX__SIGN, 3) == 0 &&
-                memcmp(text + at - 3, TKX__SIGN, 3) != 0)
-                return false;
-        /* A sign at 1 or 2 has a character of fewer bytes before it. */
-        for (size_t at = 1; at < 3 && at + 3 <= n; at++)
-            if (memcmp(text + at, TKX__SIGN, 3) == 0)
-                return false;
-    }
-    return true;
-}
-
 void tkx__build_named_end_ids(tkx_tokenizer *t)
 {
     static const char *const names[] = {

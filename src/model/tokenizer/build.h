@@ -34,9 +34,6 @@ tkx_status tkx__build_merge_line(tkx_tokenizer *t, const char *line, size_t n,
 tkx_status tkx__build_scored_merges(tkx_tokenizer *t, const float *scores,
                                     size_t n_scores, tkx_error **err);
 
-/* Whether pieces may be cut before each sign (spm.has_word_cuts). */
-bool tkx__build_has_word_cuts(const tkx_tokenizer *t);
-
 /* End ids by the well-known names of control tokens. */
 void tkx__build_named_end_ids(tkx_tokenizer *t);
 

@@ -8,10 +8,20 @@
 
 #include "base/mem.h"
 
-#define FIRST_ENTRIES ((size_t)1 << 10)
+#define FIRST_ENTRIES ((size_t)1 << 11)
 #define MAX_ENTRIES ((size_t)1 << 18)
 #define MAX_LISTS ((size_t)1 << 20)
 #define LINE 64
+
+#define LOW(n) (UINT64_MAX >> (64 - 8 * (n)))
+const uint64_t tkx__cache_masks[17][2] = {
+    {0, 0},           {LOW(1), 0},      {LOW(2), 0},      {LOW(3), 0},
+    {LOW(4), 0},      {LOW(5), 0},      {LOW(6), 0},      {LOW(7), 0},
+    {LOW(8), 0},      {LOW(8), LOW(1)}, {LOW(8), LOW(2)}, {LOW(8), LOW(3)},
+    {LOW(8), LOW(4)}, {LOW(8), LOW(5)}, {LOW(8), LOW(6)}, {LOW(8), LOW(7)},
+    {LOW(8), LOW(8)},
+};
+#undef LOW
 
 void tkx__cache_clear(tkx__cache *cache)
 {
@@ -36,10 +46,10 @@ static tkx__cache_entry *free_entry(tkx__cache *cache, uint64_t hash)
     return &cache->entries[at];
 }
 
-/* Four times the entries; false without memory, the old ones stay. */
+/* Twice the entries; false without memory, the old ones stay. */
 static bool grow(tkx__cache *cache)
 {
-    size_t n = cache->entries ? (cache->mask + 1) * 4 : FIRST_ENTRIES;
+    size_t n = cache->entries ? (cache->mask + 1) * 2 : FIRST_ENTRIES;
     tkx__cache bigger = *cache;
     int bits = 0;
 

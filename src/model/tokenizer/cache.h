@@ -48,29 +48,37 @@ typedef struct tkx__cache_key {
 
 void tkx__cache_clear(tkx__cache *cache);
 
+/* The bytes of a word that 16 bytes hold. */
+extern const uint64_t tkx__cache_masks[17][2];
+
 /* Key of text[0..n), 0 < n <= TKX__CACHE_MAX_WORD; n_readable bytes may be read. */
 static inline tkx__cache_key tkx__cache_key_of(const uint8_t *text, size_t n,
                                                size_t n_readable)
 {
     tkx__cache_key key = {.size = n};
 
-    if (n <= 8 && n_readable >= 8) {
-        memcpy(&key.lo, text, 8);
-        key.lo &= UINT64_MAX >> (64 - 8 * n);
-    } else if (n <= 16 && n_readable >= 16) {
+    if (n > 16) {
+        key.lo = tkx__hash_bytes(text, n);
+        memcpy(&key.hi, text + n - 8, 8);
+    } else if (n_readable >= 16) { /* no branch on n: it is as good as random */
         memcpy(&key.lo, text, 8);
         memcpy(&key.hi, text + 8, 8);
-        key.hi &= UINT64_MAX >> (128 - 8 * n);
-    } else if (n <= 16) {
+        key.lo &= tkx__cache_masks[n][0];
+        key.hi &= tkx__cache_masks[n][1];
+    } else {
         memcpy(&key.lo, text, n < 8 ? n : 8);
         if (n > 8)
             memcpy(&key.hi, text + 8, n - 8);
-    } else {
-        key.lo = tkx__hash_bytes(text, n);
-        memcpy(&key.hi, text + n - 8, 8);
     }
     key.hash = tkx__hash_words(key.lo, key.hi, n);
     return key;
+}
+
+/* Have the word's entry on its way while others are looked up. */
+static inline void tkx__cache_prefetch(const tkx__cache *cache, const tkx__cache_key *key)
+{
+    if (cache->entries)
+        __builtin_prefetch(&cache->entries[key->hash >> cache->shift]);
 }
 
 /* Whether a listed word's bytes are those of text. */

@@ -16,6 +16,15 @@
 #define MAX_INPUT ((size_t)1 << 30)
 #define MAX_NORMALIZED ((size_t)1 << 32)
 
+/* Words are looked up so many at a time: the memory that one waits for comes while the
+   others are cut. */
+#define BATCH 32
+
+typedef struct pending_word {
+    const uint8_t *text;
+    tkx__cache_key key;
+} pending_word;
+
 struct tkx__encoder {
     tkx__encoder *next;
     tkx__cache cache;
@@ -32,6 +41,8 @@ struct tkx__encoder {
     bool is_plain_text;
     const uint8_t *limit; /* end of the buffer that pieces point into */
     tkx_error **err;
+    pending_word pending[BATCH]; /* pieces whose ids come next */
+    size_t n_pending;
 };
 
 static void encoder_free(tkx__encoder *e)
@@ -241,18 +252,13 @@ static tkx_status encode_missed(tkx__encoder *e, const uint8_t *raw, size_t n,
     return st;
 }
 
-static inline tkx_status encode_piece(tkx__encoder *e, const uint8_t *text, size_t n)
+static inline tkx_status encode_word(tkx__encoder *e, const pending_word *word)
 {
-    const tkx__cache_entry *entry;
-    tkx__cache_key key;
+    const tkx__cache_entry *entry = tkx__cache_find(&e->cache, &word->key, word->text);
     uint32_t *to;
 
-    if (n > TKX__CACHE_MAX_WORD)
-        return encode_missed(e, text, n, NULL);
-    key = tkx__cache_key_of(text, n, (size_t)(e->limit - text));
-    entry = tkx__cache_find(&e->cache, &key, text);
     if (!entry)
-        return encode_missed(e, text, n, &key);
+        return encode_missed(e, word->text, word->key.size, &word->key);
     to = tkx__ids_reserve(e->ids, UINT8_MAX);
     if (!to)
         return tkx__fail_memory(e->err);
@@ -262,6 +268,34 @@ static inline tkx_status encode_piece(tkx__encoder *e, const uint8_t *text, size
         memcpy(to, tkx__cache_ids(&e->cache, entry), entry->n_ids * sizeof *to);
     e->ids->n += entry->n_ids;
     return TKX_OK;
+}
+
+/* The ids of all pieces so far are in e->ids after this. */
+static tkx_status flush_pieces(tkx__encoder *e)
+{
+    tkx_status st = TKX_OK;
+
+    for (size_t i = 0; i < e->n_pending && st == TKX_OK; i++)
+        st = encode_word(e, &e->pending[i]);
+    e->n_pending = 0;
+    return st;
+}
+
+/* The piece's bytes must stay until pieces are flushed. */
+static inline tkx_status encode_piece(tkx__encoder *e, const uint8_t *text, size_t n)
+{
+    pending_word *word;
+
+    if (n > TKX__CACHE_MAX_WORD) {
+        tkx_status st = flush_pieces(e);
+
+        return st == TKX_OK ? encode_missed(e, text, n, NULL) : st;
+    }
+    word = &e->pending[e->n_pending++];
+    word->text = text;
+    word->key = tkx__cache_key_of(text, n, (size_t)(e->limit - text));
+    tkx__cache_prefetch(&e->cache, &word->key);
+    return e->n_pending == BATCH ? flush_pieces(e) : TKX_OK;
 }
 
 /* ---- texts ---- */
@@ -290,8 +324,8 @@ static tkx_status cut_plain(tkx__encoder *e, size_t i, const uint8_t *text, size
     return TKX_OK;
 }
 
-static tkx_status encode_pieces(tkx__encoder *e, const uint8_t *text, size_t n,
-                                bool is_first)
+static tkx_status queue_pieces(tkx__encoder *e, const uint8_t *text, size_t n,
+                               bool is_first)
 {
     const tkx__pretok *pretok = &e->tokenizer->pretok;
     const uint8_t *limit = e->limit;
@@ -316,18 +350,12 @@ static tkx_status encode_pieces(tkx__encoder *e, const uint8_t *text, size_t n,
     return st;
 }
 
-static bool ends_with_sign(const uint8_t *text, size_t at)
+static tkx_status encode_pieces(tkx__encoder *e, const uint8_t *text, size_t n,
+                                bool is_first)
 {
-    return text[at - 1] == ' ' || (at >= 3 && text[at - 3] == 0xE2 &&
-                                   text[at - 2] == 0x96 && text[at - 1] == 0x81);
-}
+    tkx_status st = queue_pieces(e, text, n, is_first);
 
-static size_t spm_word_end(const uint8_t *text, size_t at, size_t n)
-{
-    for (at++; at < n; at++)
-        if (text[at] == ' ' && !ends_with_sign(text, at))
-            break;
-    return at;
+    return st == TKX_OK ? flush_pieces(e) : st;
 }
 
 static bool spm_has_prefix(const tkx__spm *spm, const uint8_t *text, size_t n,
@@ -355,7 +383,7 @@ static tkx_status encode_prefixed(tkx__encoder *e, const uint8_t *text, size_t n
     e->limit = (const uint8_t *)e->prefixed.data + e->prefixed.size;
     st = encode_piece(e, (const uint8_t *)e->prefixed.data, n + 1);
     e->limit = limit;
-    return st;
+    return st == TKX_OK ? flush_pieces(e) : st;
 }
 
 static tkx_status encode_spm(tkx__encoder *e, const uint8_t *text, size_t n,
@@ -368,16 +396,16 @@ static tkx_status encode_spm(tkx__encoder *e, const uint8_t *text, size_t n,
     if (n == 0)
         return TKX_OK;
     if (spm_has_prefix(spm, text, n, is_first)) {
-        stop = spm->has_word_cuts ? spm_word_end(text, 0, n) : n;
+        stop = tkx__spm_piece_end(spm, text, 0, n);
         st = encode_prefixed(e, text, stop);
         at = stop;
     }
     while (at < n && st == TKX_OK) {
-        stop = spm->has_word_cuts ? spm_word_end(text, at, n) : n;
+        stop = tkx__spm_piece_end(spm, text, at, n);
         st = encode_piece(e, text + at, stop - at);
         at = stop;
     }
-    return st;
+    return st == TKX_OK ? flush_pieces(e) : st;
 }
 
 /* A stretch of the input between added tokens that are looked for before normalising. */
@@ -491,6 +519,7 @@ tkx_status tkx__tokenizer_encode(const tkx_tokenizer *tokenizer, const char *tex
     e->tokenizer = t;
     e->ids = ids;
     e->err = err;
+    e->n_pending = 0; /* of a text that failed */
     e->is_plain_text = (flags & TKX_ENCODE_PLAIN_TEXT) != 0;
     for (size_t i = 0; adds_special && i < t->n_before; i++)
         tkx__ids_add(ids, t->before[i]);

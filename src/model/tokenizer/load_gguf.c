@@ -223,7 +223,8 @@ static tkx_status load_spm(loading *l)
         st = tkx__merges_init(&t->merges, l->tokens->n * 2, l->err);
     if (st == TKX_OK)
         st = read_scores(l);
-    t->spm.has_word_cuts = st == TKX_OK && tkx__build_has_word_cuts(t);
+    if (st == TKX_OK)
+        tkx__spm_find_cuts(t);
     if (get_bool(l, "tokenizer.ggml.add_bos_token", true))
         t->n_before = 1;
     return st;

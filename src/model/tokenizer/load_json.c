@@ -374,7 +374,8 @@ static void find_spm(tkx_tokenizer *t)
         t->spm.is_used = true;
         t->spm.prepend = cut->prepend;
     }
-    t->spm.has_word_cuts = t->spm.is_used && tkx__build_has_word_cuts(t);
+    if (t->spm.is_used)
+        tkx__spm_find_cuts(t);
 }
 
 static tkx_status read_root(loading *l, tkx__json_reader *r)

@@ -24,6 +24,7 @@
 #include "model/tokenizer/ids.h"
 #include "model/tokenizer/normalize.h"
 #include "model/tokenizer/pretok.h"
+#include "model/tokenizer/spm.h"
 #include "model/tokenizer/unigram.h"
 #include "model/tokenizer/vocab.h"
 
@@ -32,18 +33,6 @@ typedef enum tkx__tokenizer_kind {
     TKX__TOKENIZER_BPE,
     TKX__TOKENIZER_UNIGRAM
 } tkx__tokenizer_kind;
-
-/*
- * SentencePiece-style BPE read from the text as it is: blanks are the sign U+2581, no
- * piece is cut out before merging.  Words can still be told apart when no token has a
- * sign behind another character, for then nothing ever merges across that place.
- */
-typedef struct tkx__spm {
-    bool is_used;
-    bool has_word_cuts;
-    bool is_always_prefixed; /* a sign before every text, even one that begins with it */
-    tkx__prepend prepend;    /* else, Metaspace's rule */
-} tkx__spm;
 
 /* While merging with falls_back_late, a character that is no token is this + code point.
  */
