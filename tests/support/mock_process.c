@@ -152,7 +152,7 @@ mock_answer mock_send(const mock_process *p, const mock_request *request)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &a);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
-                     request->timeout_ms ? request->timeout_ms : 60000L);
+                     request->timeout_ms ? request->timeout_ms : 300000L);
     if (request->body) {
         size_t size = request->size ? request->size : strlen(request->body);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);

@@ -44,7 +44,7 @@ typedef struct mock_request {
     size_t size;      /* 0: strlen(body) */
     const char *key;  /* NULL: tml-test; "": none */
     const char *headers[4];
-    long timeout_ms; /* 0: 60 s */
+    long timeout_ms; /* 0: 300 s, for what hangs */
 } mock_request;
 
 /* Ownership: mock_answer_free(). */
