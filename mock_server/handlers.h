@@ -75,6 +75,11 @@ bool handle_external_urls(call *c);
 bool handle_download(call *c);
 bool handle_trace_export(call *c);
 
+/* routes_upload.c */
+bool handle_upload_start(call *c);
+bool handle_upload_file(call *c);
+bool handle_upload_finish(call *c);
+
 /* routes_billing.c */
 bool handle_audit(call *c);
 bool handle_usage_events(call *c);

@@ -124,3 +124,21 @@ tkx_status checkpoint_find(mock_server *srv, const char *path, const char *owner
                          path);
     return TKX_OK;
 }
+
+tkx_status checkpoint_make_run(mock_server *srv, const char *owner,
+                               const checkpoint_row *of, const char *session,
+                               const char *project, char run[300], tkx_error **err)
+{
+    char uuid[MOCK_UUID_SIZE];
+    mock_uuid(uuid);
+    snprintf(run, 300, "%.200s:copy:%.8s", session ? session : "copy", uuid);
+    return db_run(
+        srv->db, err,
+        "INSERT INTO models (model_id, session_id, owner, project_id, base_model,"
+        " rank, train_attn, train_mlp, train_unembed, optimizer, created_at,"
+        " last_request, is_copy, is_unloaded)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)",
+        "sssssiiiisii", run, session ? session : "", owner, project, of->base_model,
+        (int64_t)of->lora.rank, (int64_t)of->lora.train_attn, (int64_t)of->lora.train_mlp,
+        (int64_t)of->lora.train_unembed, of->optimizer, mock_now_ms(), mock_now_ms());
+}

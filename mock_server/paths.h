@@ -38,4 +38,12 @@ typedef struct checkpoint_row {
 tkx_status checkpoint_find(mock_server *srv, const char *path, const char *owner,
                            const char *token, checkpoint_row *out, tkx_error **err);
 
+/*
+ * Under the lock: the run that a copied or uploaded checkpoint hangs on, which has no
+ * weights of its own and cannot be trained.  session and project may be NULL.
+ */
+tkx_status checkpoint_make_run(mock_server *srv, const char *owner,
+                               const checkpoint_row *of, const char *session,
+                               const char *project, char run[300], tkx_error **err);
+
 #endif

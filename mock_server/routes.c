@@ -57,6 +57,8 @@ const route mock_routes[] = {
      ROUTE_NOT_TWINKLE},
     {"GET", CHECKPOINT "/external_weights_urls", handle_external_urls, NEW},
     {"POST", "/copy_weights", handle_copy_weights, NEW},
+    {"POST", "/external_weights_upload_start", handle_upload_start, NEW},
+    {"POST", "/external_weights_upload_finish", handle_upload_finish, NEW | ROUTE_POOL},
 
     {"GET", "/sessions", handle_list_sessions, REST},
     {"POST", "/sessions/search", handle_search_sessions, NEW},
@@ -68,6 +70,7 @@ const route mock_routes[] = {
     {"GET", "/billing/usage/checkpoints/current", handle_storage_now, NEW},
 
     {"GET", "/download/{}", handle_download, ROUTE_ROOT | ROUTE_OPEN | ROUTE_POOL},
+    {"PUT", "/download/{}", handle_upload_file, ROUTE_ROOT | ROUTE_OPEN | ROUTE_POOL},
     {"GET", "/mock/journal", handle_journal, ROUTE_ROOT | ROUTE_OPEN},
     {"POST", "/mock/scenario", handle_scenario, ROUTE_ROOT | ROUTE_OPEN},
     {0},

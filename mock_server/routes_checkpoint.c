@@ -116,25 +116,6 @@ bool handle_ttl(call *c)
     return done(c);
 }
 
-/* The run that a copy hangs on: it has no weights of its own and cannot be trained. */
-static tkx_status make_copy_run(call *c, const checkpoint_row *from, const char *session,
-                                const char *project, char run[300], tkx_error **err)
-{
-    char uuid[MOCK_UUID_SIZE];
-    mock_uuid(uuid);
-    snprintf(run, 300, "%.200s:copy:%.8s", session ? session : "copy", uuid);
-    return db_run(
-        c->srv->db, err,
-        "INSERT INTO models (model_id, session_id, owner, project_id, base_model,"
-        " rank, train_attn, train_mlp, train_unembed, optimizer, created_at,"
-        " last_request, is_copy, is_unloaded)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)",
-        "sssssiiiisii", run, session ? session : "", c->owner, project, from->base_model,
-        (int64_t)from->lora.rank, (int64_t)from->lora.train_attn,
-        (int64_t)from->lora.train_mlp, (int64_t)from->lora.train_unembed, from->optimizer,
-        mock_now_ms(), mock_now_ms());
-}
-
 static tkx_status copy_checkpoint(call *c, const checkpoint_row *from, const char *run,
                                   const char *project, int64_t ttl_s, const char *path,
                                   tkx_error **err)
@@ -193,7 +174,8 @@ bool handle_copy_weights(call *c)
             return call_fail(c, &err);
         st = db_begin(c->srv->db, &err);
         if (st == TKX_OK)
-            st = make_copy_run(c, &from, session, project, run, &err);
+            st =
+                checkpoint_make_run(c->srv, c->owner, &from, session, project, run, &err);
         snprintf(path, sizeof path, "tinker://%s/%s/%s", run, from.kind,
                  strrchr(from.tinker_path, '/') + 1);
         if (st == TKX_OK)

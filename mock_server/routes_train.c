@@ -18,6 +18,7 @@
 #include "mock_server/exec.h"
 #include "mock_server/handlers.h"
 #include "mock_server/jw.h"
+#include "mock_server/lora.h"
 #include "mock_server/paths.h"
 #include "mock_server/query.h"
 #include "mock_server/submit.h"
@@ -50,32 +51,6 @@ static void make_model_id(const call *c, const char *session, int64_t seq,
     for (char *p = out; *p; p++)
         if (*p == '/')
             *p = '_';
-}
-
-/* A model's options as its request states them; false when the answer is filled in. */
-static bool read_lora(call *c, const jv *config, nn_lora_options *out)
-{
-    const jv *attn = jv_get(config, "train_attn"), *mlp = jv_get(config, "train_mlp");
-    const jv *unembed = jv_get(config, "train_unembed"), *seed = jv_get(config, "seed");
-    int64_t rank = 32;
-    *out = (nn_lora_options)NN_LORA_OPTIONS_INIT;
-    mock_random(&out->seed, sizeof out->seed);
-    if (!config && c->srv->opt.dialect == DIALECT_SKYRL)
-        return !call_invalid(c, "lora_config", "Field required");
-    if (config && !jv_i64(jv_get(config, "rank"), &rank))
-        return !call_invalid(c, "lora_config", "rank is an integer");
-    if (rank < 1 || rank > 1024)
-        return !call_error(c, 400, "lora_config.rank %lld: 1 to 1024 is offered",
-                           (long long)rank);
-    if (seed && !jv_bits64(seed, &out->seed))
-        return !call_invalid(c, "lora_config", "seed is an integer");
-    out->rank = (size_t)rank;
-    out->train_attn = !attn || attn->is_true;
-    out->train_mlp = !mlp || mlp->is_true;
-    out->train_unembed = !unembed || unembed->is_true;
-    if (!out->train_attn && !out->train_mlp && !out->train_unembed)
-        return !call_error(c, 400, "lora_config: nothing is trained");
-    return true;
 }
 
 /* The optimizer family; NULL when the answer is filled in. */
@@ -175,7 +150,7 @@ bool handle_create_model(call *c)
     if (!nn_engine_find_base(c->srv->engine, m.base_model))
         return call_error(c, 400, "base model %s is not offered by this server",
                           m.base_model);
-    if (!read_lora(c, jv_get(body, "lora_config"), &m.lora))
+    if (!lora_read(c, jv_get(body, "lora_config"), &m.lora))
         return true;
     m.optimizer = read_optimizer(c, jv_get(body, "optimizer_config"));
     if (!m.optimizer)

@@ -66,6 +66,11 @@ const char mock_schema[] =
     "CREATE TABLE IF NOT EXISTS copies (idempotency_key TEXT PRIMARY KEY, tinker_path "
     "TEXT);"
 
+    "CREATE TABLE IF NOT EXISTS uploads ("
+    " upload_id TEXT PRIMARY KEY, owner TEXT NOT NULL, project_id TEXT,"
+    " base_model TEXT NOT NULL, rank INTEGER, train_attn INTEGER, train_mlp INTEGER,"
+    " train_unembed INTEGER, tinker_path TEXT);"
+
     "CREATE TABLE IF NOT EXISTS losses ("
     " loss_id TEXT PRIMARY KEY, session_id TEXT NOT NULL, seq_id INTEGER, sha256 TEXT,"
     " body TEXT NOT NULL);"

@@ -50,6 +50,11 @@ static const row rows[] = {
     {"/copy_weights", "",
      " source_path ttl_seconds destination_project_id session_id model_seq_id"
      " weights_access_token "},
+    {"/external_weights_upload_start", "",
+     " base_model lora_config destination_project_id "},
+    {"/external_weights_upload_finish", "", " upload_id "},
+    {"/checkpoints/search", "",
+     " project_ids user_metadata checkpoint_type owner base_models limit cursor "},
 };
 
 static bool has_key(const char *keys, const char *key)

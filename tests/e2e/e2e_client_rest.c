@@ -135,6 +135,24 @@ START_TEST(runs_and_checkpoints)
 }
 END_TEST
 
+/* The files go elsewhere, past the client: see e2e_mock_rest. */
+START_TEST(an_upload_without_files_gives_no_checkpoint)
+{
+    tkx_external_upload_request request = {.base_model = "tkx/bytes",
+                                           .lora_config = TKX_LORA_CONFIG_INIT};
+    tkx_external_upload *upload;
+
+    AWAIT(tkx_rest_start_external_upload(rest, &request, &future, NULL), 0);
+    TAKE(external_upload, &upload);
+    ck_assert_uint_eq(upload->urls.count, 2);
+    AWAIT(tkx_rest_finish_external_upload(rest, upload->upload_id, &future, NULL), 400);
+    tkx_future_unref(future);
+    tkx_external_upload_free(upload);
+    AWAIT(tkx_rest_finish_external_upload(rest, "nothing", &future, NULL), 404);
+    tkx_future_unref(future);
+}
+END_TEST
+
 START_TEST(sessions_and_the_account)
 {
     const char *id = tkx_service_session_id(service);
@@ -210,6 +228,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, runs_and_checkpoints);
+    tcase_add_test(tc, an_upload_without_files_gives_no_checkpoint);
     tcase_add_test(tc, sessions_and_the_account);
     tcase_add_test(tc, a_training_checkpoint_is_downloaded);
     suite_add_tcase(suite, tc);

@@ -155,6 +155,112 @@ START_TEST(external_weights_have_a_link_per_file)
 }
 END_TEST
 
+static mock_answer fetch(mock_run *r, const char *urls, const char *name)
+{
+    char url[2048];
+    mock_take_text(urls, name, url, sizeof url);
+    return mock_send(&r->server,
+                     &(mock_request){.method = "GET", .path = url, .key = ""});
+}
+
+static long put(mock_run *r, const char *urls, const char *name, const mock_answer *file)
+{
+    char url[2048];
+    mock_take_text(urls, name, url, sizeof url);
+    mock_answer a = mock_send(&r->server, &(mock_request){.method = "PUT",
+                                                          .path = url,
+                                                          .key = "",
+                                                          .body = file->body,
+                                                          .size = file->size});
+    long status = a.status;
+    mock_answer_free(&a);
+    return status;
+}
+
+static mock_answer start_upload(mock_run *r, int rank)
+{
+    return mock_post(&r->server, "/api/v1/external_weights_upload_start",
+                     "{\"base_model\":\"tkx/bytes\",\"lora_config\":{\"rank\":%d}}",
+                     rank);
+}
+
+static mock_answer finish_upload(mock_run *r, const char *start)
+{
+    char id[64];
+    mock_take_text(start, "upload_id", id, sizeof id);
+    return mock_post(&r->server, "/api/v1/external_weights_upload_finish",
+                     "{\"upload_id\":\"%s\"}", id);
+}
+
+/* What one server gave out is what comes back of the copy that was uploaded. */
+START_TEST(an_adapter_made_elsewhere_is_uploaded)
+{
+    static const char config[] = "adapter_config.json";
+    static const char weights[] = "adapter_model.safetensors";
+    mock_run r = {0};
+    char path[512], at[900];
+    mock_answer urls, files[2], start, wrong, a, b;
+    run_open(&r, NULL);
+    run_step(&r);
+    save(&r, "save_weights_external", "x", path);
+    snprintf(
+        at, sizeof at,
+        "/api/v1/training_runs/%s/checkpoints/external_weights/x/external_weights_urls",
+        r.model);
+    urls = mock_get(&r.server, at);
+    files[0] = fetch(&r, urls.body, config);
+    files[1] = fetch(&r, urls.body, weights);
+    start = start_upload(&r, 4);
+    ck_assert_msg(start.status == 200, "%s", start.body);
+    ck_assert_int_eq(put(&r, start.body, config, &files[0]), 200);
+    a = finish_upload(&r, start.body);
+    ck_assert_int_eq(a.status, 400);
+    ck_assert_ptr_nonnull(strstr(a.body, "is missing"));
+    mock_answer_free(&a);
+    ck_assert_int_eq(put(&r, start.body, weights, &files[1]), 200);
+    a = finish_upload(&r, start.body);
+    ck_assert_msg(a.status == 200, "%s", a.body);
+    mock_take_text(a.body, "tinker_path", path, sizeof path);
+    b = finish_upload(&r, start.body); /* sent again */
+    ck_assert_str_eq(a.body, b.body);
+    mock_answer_free(&b);
+    ck_assert_int_eq(put(&r, start.body, weights, &files[0]), 409);
+    mock_answer_free(&a);
+
+    snprintf(at, sizeof at,
+             "/api/v1/training_runs/%.*s/checkpoints/external_weights/"
+             "upload/external_weights_urls",
+             (int)strcspn(path + strlen("tinker://"), "/"), path + strlen("tinker://"));
+    a = mock_get(&r.server, at);
+    b = fetch(&r, a.body, weights);
+    ck_assert_uint_eq(b.size, files[1].size);
+    ck_assert_mem_eq(b.body, files[1].body, b.size);
+    mock_answer_free(&a);
+    mock_answer_free(&b);
+
+    wrong = start_upload(&r, 5); /* another rank than the files have */
+    ck_assert_int_eq(put(&r, wrong.body, config, &files[0]), 200);
+    ck_assert_int_eq(put(&r, wrong.body, weights, &files[0]), 200);
+    a = finish_upload(&r, wrong.body);
+    ck_assert_int_eq(a.status, 400);
+    ck_assert_ptr_nonnull(strstr(a.body, "rank 5"));
+    mock_answer_free(&a);
+    mock_answer_free(&wrong);
+    wrong = start_upload(&r, 4); /* a file that holds no tensors */
+    ck_assert_int_eq(put(&r, wrong.body, config, &files[0]), 200);
+    ck_assert_int_eq(put(&r, wrong.body, weights, &files[0]), 200);
+    a = finish_upload(&r, wrong.body);
+    ck_assert_msg(a.status >= 400 && a.status < 500, "%ld %s", a.status, a.body);
+    mock_answer_free(&a);
+    mock_answer_free(&wrong);
+    mock_answer_free(&start);
+    mock_answer_free(&urls);
+    mock_answer_free(&files[0]);
+    mock_answer_free(&files[1]);
+    run_close(&r);
+}
+END_TEST
+
 START_TEST(a_model_from_a_checkpoint_continues_it)
 {
     mock_run r = {0};
@@ -216,6 +322,7 @@ int main(void)
     tcase_add_test(tc, a_checkpoint_is_its_owners);
     tcase_add_test(tc, an_archive_is_built_linked_and_served_in_ranges);
     tcase_add_test(tc, external_weights_have_a_link_per_file);
+    tcase_add_test(tc, an_adapter_made_elsewhere_is_uploaded);
     tcase_add_test(tc, a_model_from_a_checkpoint_continues_it);
     tcase_add_test(tc, sessions_finish_and_are_found);
     suite_add_tcase(s, tc);
