@@ -276,12 +276,11 @@ static void print_table(const plan *p)
 
 static int print_summary(const plan *p, int n_breaches)
 {
-    size_t n_results = 0, n_done = 0, slowest = 0;
+    size_t n_results = 0, slowest = 0;
 
     for (size_t i = 0; i < p->n; i++) {
         const verdict *v = &p->cells[i];
         n_results += v->status == TKX_OK;
-        n_done += v->n_applied > 0;
         if (v->elapsed_ms > p->cells[slowest].elapsed_ms)
             slowest = i;
         if (v->breach[0])
