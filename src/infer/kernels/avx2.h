@@ -12,8 +12,9 @@
 
 #define TKX__INLINE static inline __attribute__((always_inline))
 
-/* Before a loop of few, fixed turns whose arrays must become registers: a matter of speed,
-   which a build with sanitizers has given up (and its counts are no longer constants). */
+/* Before a loop of few, fixed turns whose arrays must become registers: a matter of
+   speed, which a build with sanitizers has given up (and its counts are no longer
+   constants). */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TKX__UNROLL
 #elif defined(__clang__)
