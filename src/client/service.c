@@ -176,10 +176,12 @@ static void on_close_start(tkx__closer *closer, int64_t deadline_ms)
 
     int64_t at_ms = deadline_ms == INT64_MAX ? 0 : tkx__site_now(s->site) + deadline_ms;
 
-    if (s->loop.is_finishing || !say_last_words(s, at_ms, farewell_said))
-        tkx__closer_done(closer);
+    bool is_speaking = !s->loop.is_finishing && say_last_words(s, at_ms, farewell_said);
+
     /* What is in flight ends as closed, not with a refusal because of our own finish. */
     tkx__site_close(s->site);
+    if (!is_speaking)
+        tkx__closer_done(closer);
 }
 
 static void on_close_stop(tkx__closer *closer)

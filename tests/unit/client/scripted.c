@@ -152,6 +152,7 @@ void scripted_end(scripted *s)
     fake_io_turn(s->io);
     if (s->context)
         tkx_context_close(s->context, 0, 0, NULL);
+    fake_io_turn(s->io); /* as a loop that ends carries out what is posted to it */
     tkx_context_free(s->context);
     fake_io_free(s->io);
 }

@@ -347,6 +347,7 @@ static long resident(void)
 }
 
 /* Different prompts, adapters and lengths; the first two hundred fill caches and heaps.
+   The address sanitizer keeps what is freed for a while: there, leaks are all it shows.
  */
 START_TEST(a_thousand_samples_in_the_same_memory)
 {
@@ -358,8 +359,12 @@ START_TEST(a_thousand_samples_in_the_same_memory)
             before = resident();
         tkx_sample_response_free(answer(i));
     }
+#if defined(__SANITIZE_ADDRESS__)
+    ck_assert_int_gt(before, 0);
+#else
     ck_assert_msg(resident() - before < 4096, "%ld KiB became %ld KiB", before,
                   resident());
+#endif
     close_model();
 }
 END_TEST
