@@ -42,6 +42,7 @@ tkx_status tkx__added_put(tkx__added *added, const tkx__added_token *token,
         added->capacity = want;
     }
     added->tokens[added->n_tokens++] = *token;
+    added->n_plain += !token->is_special;
     return tkx__trie_put(&added->trie, text, n, (uint32_t)(added->n_tokens - 1), err);
 }
 
@@ -81,7 +82,7 @@ bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, siz
 {
     size_t at = *scan_at;
 
-    if (added->n_tokens == 0)
+    if (added->n_tokens == 0 || (skips_special && added->n_plain == 0))
         return false;
     while (at < n) {
         const tkx__added_token *token;

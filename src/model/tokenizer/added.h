@@ -27,6 +27,7 @@ typedef struct tkx__added {
     tkx__added_token *tokens;
     size_t n_tokens;
     size_t capacity;
+    size_t n_plain; /* tokens that are not special */
 } tkx__added;
 
 tkx_status tkx__added_init(tkx__added *added, tkx_error **err);

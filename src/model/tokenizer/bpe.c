@@ -39,6 +39,7 @@ void tkx__bpe_scratch_clear(tkx__bpe_scratch *scratch)
 void tkx__merges_clear(tkx__merges *merges)
 {
     tkx__free(merges->slots);
+    tkx__free(merges->small);
     *merges = (tkx__merges){0};
 }
 
@@ -141,13 +142,43 @@ const tkx__merge *tkx__merges_find(const tkx__merges *merges, uint32_t left,
     return find_pair(merges, pair_of(left, right));
 }
 
+tkx_status tkx__merges_finish(tkx__merges *merges, tkx_error **err)
+{
+    const size_t n = (size_t)TKX__SMALL_IDS * TKX__SMALL_IDS;
+
+    if (!merges->slots || merges->small)
+        return TKX_OK;
+    merges->small = tkx__malloc(n * sizeof *merges->small);
+    if (!merges->small)
+        return tkx__fail_memory(err);
+    memset(merges->small, 0xFF, n * sizeof *merges->small);
+    for (size_t i = 0; i <= merges->mask; i++) {
+        const tkx__merge *m = &merges->slots[i];
+        uint64_t left = m->pair >> 32, right = (uint32_t)m->pair;
+
+        if (left < TKX__SMALL_IDS && right < TKX__SMALL_IDS)
+            merges->small[left * TKX__SMALL_IDS + right] =
+                (tkx__small_merge){m->rank, m->id};
+    }
+    return TKX_OK;
+}
+
 /* ---- short words ---- */
 
 static void look(const tkx__merges *merges, const uint32_t *symbols, size_t i,
                  uint32_t *ranks, uint32_t *made)
 {
-    const tkx__merge *m = tkx__merges_find(merges, symbols[i], symbols[i + 1]);
+    const tkx__merge *m;
 
+    if (merges->small && (symbols[i] | symbols[i + 1]) < TKX__SMALL_IDS) {
+        const tkx__small_merge *small =
+            &merges->small[symbols[i] * TKX__SMALL_IDS + symbols[i + 1]];
+
+        ranks[i] = small->rank;
+        made[i] = small->id;
+        return;
+    }
+    m = tkx__merges_find(merges, symbols[i], symbols[i + 1]);
     ranks[i] = m ? m->rank : NO_RANK;
     made[i] = m ? m->id : 0;
 }

@@ -22,8 +22,17 @@ typedef struct tkx__merge {
     uint32_t id;
 } tkx__merge;
 
+/* Ids below this are mostly single bytes: the pairs that every word begins with. */
+#define TKX__SMALL_IDS 256
+
+typedef struct tkx__small_merge {
+    uint32_t rank; /* UINT32_MAX: does not merge */
+    uint32_t id;
+} tkx__small_merge;
+
 typedef struct tkx__merges {
     tkx__merge *slots;
+    tkx__small_merge *small; /* [left * TKX__SMALL_IDS + right]; NULL: look in slots */
     size_t mask;
     size_t n;
     int shift; /* 64 - log2(slots) */
@@ -45,6 +54,9 @@ void tkx__merges_clear(tkx__merges *merges);
 /* A pair that is there already gets the new rank and id. */
 tkx_status tkx__merges_put(tkx__merges *merges, uint32_t left, uint32_t right,
                            uint32_t rank, uint32_t id, tkx_error **err);
+
+/* Once all pairs are there: a table of those of two small ids. */
+tkx_status tkx__merges_finish(tkx__merges *merges, tkx_error **err);
 
 /* NULL when the pair does not merge. */
 const tkx__merge *tkx__merges_find(const tkx__merges *merges, uint32_t left,

@@ -302,6 +302,8 @@ tkx_status tkx__tokenizer_from_gguf(const tkx__gguf *gguf, const char *what,
         return st;
     l.t->kind = TKX__TOKENIZER_BPE;
     st = load(&l);
+    if (st == TKX_OK)
+        st = tkx__merges_finish(&l.t->merges, err);
     if (st != TKX_OK) {
         tkx_tokenizer_unref(l.t);
         return st;
