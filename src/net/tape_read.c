@@ -202,7 +202,8 @@ static tkx_status link_all(tkx__tape *t, tkx__taped **all, size_t n, tkx_error *
     t->buckets = tkx__calloc(t->n_buckets, sizeof(void *));
     if (!t->buckets)
         return tkx__fail_memory(err);
-    qsort(all, n, sizeof(void *), by_number);
+    if (n > 0)
+        qsort(all, n, sizeof(void *), by_number);
     for (size_t i = 0; i < n; i++) {
         *tail = all[i];
         tail = &all[i]->next;
