@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/service.h"
 #include "scripted.h"
@@ -190,14 +191,27 @@ static int count_entries(const char *path)
     return n;
 }
 
+/* A thread that has been joined may stand in /proc for a moment more: the kernel tells
+   the joiner before it takes the entry out. */
+static int count_threads(int expected)
+{
+    int n = count_entries("/proc/self/task");
+
+    for (int i = 0; i < 2000 && n > expected; i++) {
+        usleep(1000);
+        n = count_entries("/proc/self/task");
+    }
+    return n;
+}
+
 /* On the real loop, against a port where nobody listens: connections, retries, timers and
    workers are all under way. */
 START_TEST(a_close_leaves_no_thread_and_no_descriptor)
 {
-    int n_fds = count_entries("/proc/self/fd");
-    int n_threads = count_entries("/proc/self/task");
+    int n_fds = 0, n_threads = 0;
 
-    for (int round = 0; round < 3; round++) {
+    /* The first round is not judged: a sanitizer starts a thread of its own with it. */
+    for (int round = 0; round < 4; round++) {
         tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
         tkx_context *context;
         tkx_service *service;
@@ -219,7 +233,11 @@ START_TEST(a_close_leaves_no_thread_and_no_descriptor)
             tkx_future_unref(futures[i]);
         }
         tkx_context_free(context);
-        ck_assert_int_eq(count_entries("/proc/self/task"), n_threads);
+        if (round == 0) {
+            n_threads = count_entries("/proc/self/task");
+            n_fds = count_entries("/proc/self/fd");
+        }
+        ck_assert_int_le(count_threads(n_threads), n_threads);
         ck_assert_int_eq(count_entries("/proc/self/fd"), n_fds);
     }
 }
