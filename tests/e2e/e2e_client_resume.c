@@ -127,6 +127,18 @@ static int count_rows(sqlite3 *db, const char *text)
     return n;
 }
 
+/* Wait until a server with a client in another process has carried out n operations; a
+   client that ends by itself has failed. */
+static void await_applied(pid_t pid, int n)
+{
+    int status;
+
+    while (run_count_applied() < n)
+        ck_assert_msg(waitpid(pid, &status, WNOHANG) == 0,
+                      "the client ended with wait status %d before operation %d", status,
+                      n);
+}
+
 /* A process of its own that does three calls and begins a fourth. */
 static pid_t start_process(void)
 {
@@ -165,8 +177,7 @@ START_TEST(killed_between_an_answer_and_its_record)
     ck_assert_int_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     n_promised =
         count_rows(db, "SELECT COUNT(*) FROM parts WHERE request_id IS NOT NULL");
-    while (run_count_applied() < 5) /* the model and four calls */
-        ;
+    await_applied(pid, 5);       /* the model and four calls */
     for (int i = 0; i < 20; i++) /* the answer is on its way meanwhile */
         run_count_applied();
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
@@ -205,8 +216,7 @@ START_TEST(killed_a_dozen_times)
             for (;;)
                 pause();
         }
-        while (run_count_applied() < wanted)
-            ;
+        await_applied(pid, wanted);
         ck_assert_int_eq(kill(pid, SIGKILL), 0);
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     }

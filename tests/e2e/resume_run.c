@@ -126,7 +126,7 @@ tkx_future *run_call(size_t k)
     static const char plan[N_CALLS + 1] = "pspspSsppspsps";
     static int32_t tokens[N_CALLS][LENGTH];
     static int64_t targets[N_CALLS][LENGTH];
-    static float weights[LENGTH];
+    static const float weights[LENGTH] = {1, 1, 1, 1, 1, 1, 1, 1};
     static tkx_chunk chunks[N_CALLS];
     static tkx_named_tensor inputs[N_CALLS][2];
     static tkx_datum data[N_CALLS];
@@ -148,7 +148,6 @@ tkx_future *run_call(size_t k)
     for (int i = 0; i < LENGTH; i++) {
         tokens[k][i] = 'a' + (int)((k * 7 + (size_t)i) % 26);
         targets[k][i] = 'a' + (int)((k * 7 + (size_t)i + 1) % 26);
-        weights[i] = 1;
     }
     chunks[k] = tkx_chunk_text(tokens[k], LENGTH);
     inputs[k][0] =
