@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - tkx COMMAND [options]: find the command and run it. */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,12 +28,57 @@ const cli_command cli_commands[] = {
     {NULL, NULL, NULL},
 };
 
-static void help(FILE *to)
+/* True for "train sft" when the group is "train". */
+static bool is_in_group(const cli_command *command, const char *group)
 {
-    fputs("usage: tkx COMMAND [options]\n\n", to);
+    size_t n = strlen(group);
+
+    return strncmp(command->name, group, n) == 0 && command->name[n] == ' ';
+}
+
+static size_t count_group(const char *group)
+{
+    size_t n = 0;
+
     for (const cli_command *c = cli_commands; c->name; c++)
-        fprintf(to, "  %-20s %s\n", c->name, c->summary);
+        n += is_in_group(c, group);
+    return n;
+}
+
+/* All commands, or those of a group. */
+static void help(FILE *to, const char *group)
+{
+    fprintf(to, "usage: tkx %s%sCOMMAND [options]\n\n", group ? group : "",
+            group ? " " : "");
+    for (const cli_command *c = cli_commands; c->name; c++)
+        if (!group || is_in_group(c, group))
+            fprintf(to, "  %-20s %s\n", c->name, c->summary);
     fputs("\n`tkx COMMAND --help` lists a command's options.\n", to);
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* What was said names no command; it may name some of them. */
+static int refuse(int argc, char **argv)
+{
+    if (count_group(argv[1]) == 0) {
+        cli_error("unknown command '%s'", argv[1]);
+        cli_hint("`tkx --help` lists the commands");
+        return CLI_USAGE;
+    }
+    if (argc > 2 && is_help(argv[2])) {
+        help(stdout, argv[1]);
+        return CLI_OK;
+    }
+    if (argc > 2)
+        cli_error("unknown command '%s %s'", argv[1], argv[2]);
+    else
+        cli_error("%s what?", argv[1]);
+    help(stderr, argv[1]);
+    return CLI_USAGE;
 }
 
 /* How many of the words name the command: 0 when they do not. */
@@ -53,11 +99,11 @@ int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
-        help(stderr);
+        help(stderr, NULL);
         return CLI_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        help(stdout);
+    if (is_help(argv[1])) {
+        help(stdout, NULL);
         return CLI_OK;
     }
     if (strcmp(argv[1], "--version") == 0)
@@ -71,7 +117,5 @@ int main(int argc, char **argv)
             return cli_flush() ? status : CLI_FAILED;
         }
     }
-    cli_error("unknown command '%s'", argv[1]);
-    cli_hint("`tkx --help` lists the commands");
-    return CLI_USAGE;
+    return refuse(argc, argv);
 }

@@ -8,6 +8,12 @@ train=(--model tkx/bytes --rank 2 --steps 1 --lr 0.001 --batch-size 1 --save x)
 # Flags.
 run 2 "$tkx" nonsense
 says "unknown command 'nonsense'"
+run 2 "$tkx" train
+says "train sft "
+run 2 "$tkx" auth nonsense
+says "unknown command 'auth nonsense'"
+says "auth login"
+run 0 "$tkx" checkpoint --help
 run 2 "$tkx" sample --frobnicate
 says "unknown option '--frobnicate'"
 run 2 "$tkx" sample --base-model m --prompt x --max-tokens ten
