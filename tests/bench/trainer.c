@@ -19,7 +19,6 @@
 #include <cblas.h>
 
 #include "base/mem.h"
-#include "bench.h"
 #include "mock_server/nn/base.h"
 #include "mock_server/nn/model.h"
 #include "mock_server/nn/random.h"
@@ -239,7 +238,7 @@ static int parse(int argc, char **argv, trainer_options *o)
     return o->n_threads > 0 && o->n_reps > 0;
 }
 
-int bench_trainer(int argc, char **argv)
+int main(int argc, char **argv)
 {
     trainer_options o = {.n_threads = (int)sysconf(_SC_NPROCESSORS_ONLN), .n_reps = 5};
     nn_engine_options engine_options = {0};
