@@ -17,30 +17,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "infer/adapter_in.h"
-#include "model/blocks.h"
 #include "model/safetensors.h"
 
 #define MAX_LISTED 16000 /* bytes of problems in one message */
-
-typedef struct layer_loras {
-    tkx__lora dense[TKX__N_LAYER_MATRICES];
-    tkx__lora *experts; /* [3 * n_experts]: gates, ups, downs; NULL in a dense layer */
-} layer_loras;
-
-struct tkx__adapter {
-    atomic_size_t n_refs;
-    uint64_t uid;
-    adapter_files files;
-    adapter_config config;
-    tkx__safetensors *tensors;
-    tkx__arena arena; /* layers, copies of B */
-    layer_loras *layers;
-    size_t n_layers;
-    size_t n_experts;
-    tkx__lora head;
-    float scale;
-    size_t n_matrices;
-};
 
 typedef struct matcher {
     tkx__adapter *adapter;
@@ -284,63 +263,6 @@ static tkx_status build(tkx__adapter *a, const char *what, const void *tensors,
     return st;
 }
 
-/* ---- half precision ---- */
-
-/* Values so small that half precision is coarser than usual are harmless beside larger
-   ones, not alone. */
-#define HALF_LARGEST 65504.0f
-#define HALF_SMALLEST 0x1p-12f
-
-static bool fits_half(const tkx__matrix *m)
-{
-    const unsigned char *data = m->data;
-    float max = 0;
-
-    for (size_t i = 0; i < m->n_rows * m->n_cols; i++) {
-        float v;
-
-        memcpy(&v, data + i * sizeof v, sizeof v);
-        if (!(fabsf(v) <= HALF_LARGEST))
-            return false;
-        max = fabsf(v) > max ? fabsf(v) : max;
-    }
-    return max == 0 || max >= HALF_SMALLEST;
-}
-
-static bool halve(tkx__adapter *a, tkx__matrix *m)
-{
-    const unsigned char *data = m->data;
-    uint16_t *to;
-
-    if (!data || m->type != TKX__W_F32 || !fits_half(m))
-        return true;
-    to = tkx__arena_zalloc(&a->arena, m->n_rows * m->n_cols, sizeof *to);
-    if (!to)
-        return false;
-    for (size_t i = 0; i < m->n_rows * m->n_cols; i++) {
-        float v;
-
-        memcpy(&v, data + i * sizeof v, sizeof v);
-        to[i] = tkx__f32_to_f16(v);
-    }
-    tkx__mapped_forget(&a->files.mapped, data, m->n_rows * m->row_size);
-    m->data = to;
-    m->type = TKX__W_F16;
-    m->row_size = m->n_cols * sizeof *to;
-    return true;
-}
-
-tkx_status tkx__adapter_halve(tkx__adapter *a, tkx_error **err)
-{
-    bool is_done = halve(a, &a->head.a) && halve(a, &a->head.b);
-
-    for (size_t i = 0; i < a->n_layers; i++)
-        for (size_t j = 0; is_done && j < TKX__N_LAYER_MATRICES; j++)
-            is_done =
-                halve(a, &a->layers[i].dense[j].a) && halve(a, &a->layers[i].dense[j].b);
-    return is_done ? TKX_OK : tkx__fail_memory(err);
-}
-
 static tkx__adapter *new_adapter(void)
 {
     static atomic_uint_least64_t last_uid;
@@ -414,6 +336,7 @@ void tkx__adapter_unref(tkx__adapter *adapter)
     tkx__safetensors_free(adapter->tensors);
     tkx__adapter_files_close(&adapter->files);
     tkx__arena_clear(&adapter->arena);
+    tkx__mapped_close(&adapter->halves);
     tkx__free(adapter->config.base_model);
     tkx__free(adapter);
 }

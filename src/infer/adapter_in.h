@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * infer/adapter_in.h - the steps of opening an adapter: its files, its options, its
- * tensors' names.
+ * infer/adapter_in.h - the inside of an adapter, and the steps of opening one: its files,
+ * its options, its tensors' names.
  */
 #ifndef TKX_INFER_ADAPTER_IN_H
 #define TKX_INFER_ADAPTER_IN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include <tkx/error.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
+#include "infer/adapter.h"
 #include "model/mapped.h"
+#include "model/safetensors.h"
 #include "model/weights.h"
 
 /* ---- files (adapter_files.c) ---- */
@@ -64,5 +68,28 @@ typedef struct adapter_name {
 
 /* false: no name that an adapter of the service has. */
 bool tkx__adapter_name_parse(const char *text, adapter_name *out);
+
+/* ---- the whole (adapter.c) ---- */
+
+typedef struct layer_loras {
+    tkx__lora dense[TKX__N_LAYER_MATRICES];
+    tkx__lora *experts; /* [3 * n_experts]: gates, ups, downs; NULL in a dense layer */
+} layer_loras;
+
+struct tkx__adapter {
+    atomic_size_t n_refs;
+    uint64_t uid;
+    adapter_files files;
+    adapter_config config;
+    tkx__safetensors *tensors;
+    tkx__arena arena;   /* layers, copies of B */
+    tkx__mapped halves; /* matrices in half precision (adapter_half.c) */
+    layer_loras *layers;
+    size_t n_layers;
+    size_t n_experts;
+    tkx__lora head;
+    float scale;
+    size_t n_matrices;
+};
 
 #endif
