@@ -292,6 +292,6 @@ void tkx__avx2_tile_f(const tkx__tile *t)
 {
     if (t->n_tok <= 2 && tkx__wtype_block_cols(t->type) == 1)
         direct(t);
-    else
+    else if (!tkx__avx2_narrow_f(t))
         panel_f(t);
 }
