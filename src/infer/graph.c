@@ -3,45 +3,14 @@
  * graph.c - one step over a batch: embeddings, layers, logits.
  *
  * The layers themselves are in graph_attention.c, graph_mlp.c and graph_experts.c, chosen
- * through arch.c; memory is taken in graph_memory.c.
+ * through arch.c; they append to a list of phases (graph_program.c) that is run with the
+ * first logits.  Memory is taken in graph_memory.c.
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "infer/graph_in.h"
-
-#define ROWS_PER_PIECE 4
-
-/* ---- work over rows ---- */
-
-typedef struct row_work {
-    tkx__graph *graph;
-    tkx__row_fn *fn;
-    size_t n;
-} row_work;
-
-static void row_piece(void *ctx, size_t piece, size_t thread)
-{
-    const row_work *w = ctx;
-    size_t end =
-        (piece + 1) * ROWS_PER_PIECE < w->n ? (piece + 1) * ROWS_PER_PIECE : w->n;
-
-    (void)thread;
-    for (size_t i = piece * ROWS_PER_PIECE; i < end; i++)
-        w->fn(w->graph, i);
-}
-
-void tkx__graph_rows(tkx__graph *g, size_t n, tkx__row_fn *fn)
-{
-    row_work w = {g, fn, n};
-
-    if (n <= ROWS_PER_PIECE) /* not worth waking anyone */
-        row_piece(&w, 0, 0);
-    else
-        tkx__threads_run(g->pool, (n + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE, row_piece,
-                         &w);
-}
 
 /* ---- adapters ---- */
 
@@ -59,15 +28,26 @@ static void add_lora(tkx__product *p, tkx__lora_use **loras, const tkx__adapter 
     p->n_loras++;
 }
 
-void tkx__graph_adapt(tkx__graph *g, tkx__product *p, tkx__lora_use **loras,
-                      tkx__layer_matrix matrix)
+void tkx__graph_product(layer_plan *plan, tkx__layer_matrix matrix,
+                        tkx__layer_vector bias, float *y, bool add)
 {
-    p->loras = *loras;
+    tkx__graph *g = plan->graph;
+    const tkx__matrix *w = &g->layers[plan->layer].dense[matrix];
+    tkx__lora_use *loras = plan->loras + (size_t)matrix * TKX__GRAPH_MAX_ADAPTERS;
+    tkx__product *p = &plan->products[matrix];
+
+    *p = (tkx__product){.w = w,
+                        .bias = g->weights->layers[plan->layer].vectors[bias],
+                        .y = y,
+                        .y_stride = w->n_rows,
+                        .add = add,
+                        .n_tok = g->n_tokens,
+                        .loras = loras};
     for (size_t u = 0; u < g->n_uses; u++) {
         const adapter_use *use = &g->uses[u];
 
-        add_lora(p, loras, use->adapter,
-                 tkx__adapter_find(use->adapter, g->layer, matrix, 0), use->tokens,
+        add_lora(p, &loras, use->adapter,
+                 tkx__adapter_find(use->adapter, plan->layer, matrix, 0), use->tokens,
                  use->n);
     }
 }
@@ -159,8 +139,9 @@ static tkx_status set_tokens(tkx__graph *g, const tkx__step_part *parts, size_t 
     return TKX_OK;
 }
 
-static void start_row(tkx__graph *g, size_t t)
+static void start_row(void *ctx, size_t t)
 {
+    const tkx__graph *g = ctx;
     size_t half = g->config->head_dim / 2;
 
     tkx__matrix_row(g->kernels, &g->embedding, (size_t)g->tokens[t].id,
@@ -171,8 +152,9 @@ static void start_row(tkx__graph *g, size_t t)
 
 /* ---- logits ---- */
 
-static void head_row(tkx__graph *g, size_t r)
+static void head_row(void *ctx, size_t r)
 {
+    const tkx__graph *g = ctx;
     size_t n = g->config->hidden_size;
 
     tkx__rmsnorm(g->kernels, g->head_rows + r * n, g->x + g->row_tokens[r] * n,
@@ -201,15 +183,22 @@ static void adapt_head(tkx__graph *g, tkx__product *p)
 static void emit(tkx__graph *g, size_t n_rows, tkx__logits_fn *fn, void *ctx)
 {
     const tkx__model_config *c = g->config;
-    tkx__product p = {
-        .w = &g->head, .y = g->logits, .y_stride = c->vocab_size, .n_tok = n_rows};
 
-    if (n_rows == 0)
-        return;
-    tkx__graph_rows(g, n_rows, head_row);
-    adapt_head(g, &p);
-    tkx__matmul(g->work, g->head_rows, c->hidden_size, n_rows, &p, 1);
-    fn(ctx, g->rows, n_rows, g->logits);
+    g->head_product = (tkx__product){
+        .w = &g->head, .y = g->logits, .y_stride = c->vocab_size, .n_tok = n_rows};
+    g->head_job = (tkx__matmul_job){.work = g->work,
+                                    .x = g->head_rows,
+                                    .x_stride = c->hidden_size,
+                                    .n_x = n_rows,
+                                    .products = &g->head_product,
+                                    .n_products = 1,
+                                    .fill = head_row,
+                                    .fill_ctx = g};
+    adapt_head(g, &g->head_product);
+    tkx__graph_add_matmul(g, &g->head_job);
+    tkx__graph_run(g);
+    if (n_rows)
+        fn(ctx, g->rows, n_rows, g->logits);
 }
 
 static void run_head(tkx__graph *g, tkx__logits_fn *fn, void *ctx)
@@ -246,10 +235,10 @@ tkx_status tkx__graph_step(tkx__graph *g, const tkx__step_part *parts, size_t n_
         return st;
     if (g->n_steps == 1 && !g->is_packed) /* the first token is out */
         tkx__graph_pack(g);
-    tkx__graph_rows(g, g->n_tokens, start_row);
-    for (g->layer = 0; g->layer < g->config->n_layers; g->layer++) {
-        ops->mixer(g->config, g->layer)(g);
-        ops->mlp(g->config, g->layer)(g);
+    tkx__graph_add_rows(g, &g->start, g->n_tokens, start_row, g);
+    for (size_t layer = 0; layer < g->config->n_layers; layer++) {
+        ops->mixer(g->config, layer)(g, layer);
+        ops->mlp(g->config, layer)(g, layer);
     }
     run_head(g, fn, ctx);
     g->n_steps = 1;

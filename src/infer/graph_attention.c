@@ -10,34 +10,15 @@
  */
 #include "infer/graph_in.h"
 
-static void norm_row(tkx__graph *g, size_t t)
+static void norm_row(void *ctx, size_t t)
 {
+    const layer_plan *plan = ctx;
+    const tkx__graph *g = plan->graph;
     size_t n = g->config->hidden_size;
 
     tkx__rmsnorm(g->kernels, g->y + t * n, g->x + t * n,
-                 g->weights->layers[g->layer].vectors[TKX__VEC_ATTN_NORM], n,
+                 g->weights->layers[plan->layer].vectors[TKX__VEC_ATTN_NORM], n,
                  g->config->rms_norm_eps);
-}
-
-static void project(tkx__graph *g)
-{
-    const tkx__model_config *c = g->config;
-    const tkx__layer_weights *w = &g->weights->layers[g->layer];
-    const layer_matrices *m = &g->layers[g->layer];
-    float *const out[3] = {g->q, g->k, g->v};
-    tkx__lora_use *loras = g->loras;
-
-    for (int i = 0; i < 3; i++) {
-        tkx__product *p = &g->products[i];
-
-        *p = (tkx__product){.w = &m->dense[TKX__MAT_Q + i],
-                            .bias = w->vectors[TKX__VEC_Q_BIAS + i],
-                            .y = out[i],
-                            .y_stride = m->dense[TKX__MAT_Q + i].n_rows,
-                            .n_tok = g->n_tokens};
-        tkx__graph_adapt(g, p, &loras, (tkx__layer_matrix)(TKX__MAT_Q + i));
-    }
-    tkx__matmul(g->work, g->y, c->hidden_size, g->n_tokens, g->products, 3);
 }
 
 static void norm_heads(const tkx__graph *g, float *x, size_t n_heads, const float *w)
@@ -49,17 +30,19 @@ static void norm_heads(const tkx__graph *g, float *x, size_t n_heads, const floa
 }
 
 /* Normalise and rotate q and k of token t, and put k and v into the cache. */
-static void place_row(tkx__graph *g, size_t t)
+static void place_row(void *ctx, size_t t)
 {
+    const layer_plan *plan = ctx;
+    const tkx__graph *g = plan->graph;
     const tkx__model_config *c = g->config;
-    const tkx__layer_weights *w = &g->weights->layers[g->layer];
+    const tkx__layer_weights *w = &g->weights->layers[plan->layer];
     size_t pos = g->tokens[t].pos;
     size_t half = c->head_dim / 2;
     float *q = g->q + t * c->n_heads * c->head_dim;
     float *k = g->k + t * c->n_kv_heads * c->head_dim;
     float *v = g->v + t * c->n_kv_heads * c->head_dim;
     tkx__kv_shape shape = tkx__kv_get_shape(g->kv);
-    unsigned char *block = tkx__kv_layer(g->kv, g->layer);
+    unsigned char *block = tkx__kv_layer(g->kv, plan->layer);
 
     norm_heads(g, q, c->n_heads, w->vectors[TKX__VEC_Q_NORM]);
     norm_heads(g, k, c->n_kv_heads, w->vectors[TKX__VEC_K_NORM]);
@@ -71,45 +54,55 @@ static void place_row(tkx__graph *g, size_t t)
     tkx__kv_store(g->kernels, &shape, block, pos % TKX__KV_BLOCK, k, v);
 }
 
-static void attend(tkx__graph *g)
+static void attend(tkx__graph *g, layer_plan *plan)
 {
     const tkx__model_config *c = g->config;
     size_t width = c->n_heads * c->head_dim;
-    tkx__attn_args args = {.shape = tkx__kv_get_shape(g->kv),
-                           .kv_base = tkx__kv_layer(g->kv, g->layer),
-                           .block_stride = tkx__kv_stride(g->kv),
-                           .n_heads = c->n_heads,
-                           .scale = g->attn_scale,
-                           .q = g->q,
-                           .q_stride = width,
-                           .out = g->att,
-                           .out_stride = width,
-                           .tokens = g->attn_tokens,
-                           .n_tok = g->n_tokens};
 
-    tkx__attention(g->work, &args);
+    plan->attention =
+        (tkx__attn_job){.work = g->work,
+                        .args = {.shape = tkx__kv_get_shape(g->kv),
+                                 .kv_base = tkx__kv_layer(g->kv, plan->layer),
+                                 .block_stride = tkx__kv_stride(g->kv),
+                                 .n_heads = c->n_heads,
+                                 .scale = g->attn_scale,
+                                 .q = g->q,
+                                 .q_stride = width,
+                                 .out = g->att,
+                                 .out_stride = width,
+                                 .tokens = g->attn_tokens,
+                                 .n_tok = g->n_tokens}};
+    tkx__graph_add_attention(g, &plan->attention);
 }
 
-static void project_back(tkx__graph *g)
+void tkx__block_attention(tkx__graph *g, size_t layer)
 {
     const tkx__model_config *c = g->config;
-    tkx__lora_use *loras = g->loras;
-    tkx__product p = {.w = &g->layers[g->layer].dense[TKX__MAT_O],
-                      .bias = g->weights->layers[g->layer].vectors[TKX__VEC_O_BIAS],
-                      .y = g->x,
-                      .y_stride = c->hidden_size,
-                      .add = true,
-                      .n_tok = g->n_tokens};
+    layer_plan *plan = &g->plans[layer];
+    float *const out[4] = {g->q, g->k, g->v, g->x};
 
-    tkx__graph_adapt(g, &p, &loras, TKX__MAT_O);
-    tkx__matmul(g->work, g->att, c->n_heads * c->head_dim, g->n_tokens, &p, 1);
-}
+    for (int i = 0; i < 4; i++) {
+        bool is_o = i == 3;
 
-void tkx__block_attention(tkx__graph *g)
-{
-    tkx__graph_rows(g, g->n_tokens, norm_row);
-    project(g);
-    tkx__graph_rows(g, g->n_tokens, place_row);
-    attend(g);
-    project_back(g);
+        tkx__graph_product(plan, (tkx__layer_matrix)(TKX__MAT_Q + i),
+                           (tkx__layer_vector)(TKX__VEC_Q_BIAS + i), out[i], is_o);
+    }
+    plan->qkv = (tkx__matmul_job){.work = g->work,
+                                  .x = g->y,
+                                  .x_stride = c->hidden_size,
+                                  .n_x = g->n_tokens,
+                                  .products = &plan->products[TKX__MAT_Q],
+                                  .n_products = 3,
+                                  .fill = norm_row,
+                                  .fill_ctx = plan};
+    plan->o = (tkx__matmul_job){.work = g->work,
+                                .x = g->att,
+                                .x_stride = c->n_heads * c->head_dim,
+                                .n_x = g->n_tokens,
+                                .products = &plan->products[TKX__MAT_O],
+                                .n_products = 1};
+    tkx__graph_add_matmul(g, &plan->qkv);
+    tkx__graph_add_rows(g, &plan->place, g->n_tokens, place_row, plan);
+    attend(g, plan);
+    tkx__graph_add_matmul(g, &plan->o);
 }

@@ -11,18 +11,10 @@
 
 #include "infer/graph_in.h"
 
-static void norm_row(tkx__graph *g, size_t t)
-{
-    size_t n = g->config->hidden_size;
-
-    tkx__rmsnorm(g->kernels, g->y + t * n, g->x + t * n,
-                 g->weights->layers[g->layer].vectors[TKX__VEC_MLP_NORM], n,
-                 g->config->rms_norm_eps);
-}
-
 /* The experts of token t and their shares. */
-static void choose_row(tkx__graph *g, size_t t)
+static void choose_row(void *ctx, size_t t)
 {
+    const tkx__graph *g = ctx;
     const tkx__model_config *c = g->config;
     float *p = g->router + t * c->n_experts;
     uint32_t *chosen = g->chosen + t * c->n_experts_per_tok;
@@ -42,16 +34,17 @@ static void choose_row(tkx__graph *g, size_t t)
         share[i] /= sum;
 }
 
-static void route(tkx__graph *g)
+static void route(tkx__graph *g, layer_plan *plan)
 {
     const tkx__model_config *c = g->config;
-    tkx__product p = {.w = &g->layers[g->layer].dense[TKX__MAT_ROUTER],
+    tkx__product p = {.w = &g->layers[plan->layer].dense[TKX__MAT_ROUTER],
                       .y = g->router,
                       .y_stride = c->n_experts,
                       .n_tok = g->n_tokens};
 
+    tkx__graph_rows(g, g->n_tokens, tkx__graph_mlp_norm, plan);
     tkx__matmul(g->work, g->y, c->hidden_size, g->n_tokens, &p, 1);
-    tkx__graph_rows(g, g->n_tokens, choose_row);
+    tkx__graph_rows(g, g->n_tokens, choose_row, g);
 }
 
 /* Counting sort of the slots by expert; within an expert tokens ascend. */
@@ -83,6 +76,7 @@ static void group_by_expert(tkx__graph *g)
 /* Products under way: sent off when the room for adapters is used up. */
 typedef struct batch {
     tkx__graph *g;
+    size_t layer;
     const float *x;
     size_t x_stride;
     size_t n_x;
@@ -108,7 +102,7 @@ static void adapt(batch *b, tkx__product *p, tkx__layer_matrix matrix, size_t ex
     p->loras = g->loras + b->n_loras;
     for (size_t u = 0; u < g->n_uses; u++) {
         const tkx__adapter *adapter = g->uses[u].adapter;
-        const tkx__lora *pair = tkx__adapter_find(adapter, g->layer, matrix, expert);
+        const tkx__lora *pair = tkx__adapter_find(adapter, b->layer, matrix, expert);
         uint32_t *indices = g->use_indices + b->n_indices;
         size_t n = 0;
 
@@ -142,7 +136,7 @@ static void add_product(batch *b, tkx__layer_matrix matrix, size_t expert,
         flush(b);
     p = &g->products[b->n_products++];
     *p = (tkx__product){
-        .w = &g->layers[g->layer]
+        .w = &g->layers[b->layer]
                   .experts[(size_t)(matrix - TKX__MAT_GATE) * g->config->n_experts +
                            expert],
         .y = y,
@@ -153,15 +147,17 @@ static void add_product(batch *b, tkx__layer_matrix matrix, size_t expert,
     adapt(b, p, matrix, expert);
 }
 
-static void combine_slot(tkx__graph *g, size_t s)
+static void combine_slot(void *ctx, size_t s)
 {
+    const tkx__graph *g = ctx;
     size_t n = g->config->moe_intermediate_size;
 
     tkx__swiglu(g->kernels, g->gate + s * n, g->gate + s * n, g->up + s * n, n);
 }
 
-static void sum_row(tkx__graph *g, size_t t)
+static void sum_row(void *ctx, size_t t)
 {
+    const tkx__graph *g = ctx;
     const tkx__model_config *c = g->config;
     size_t n = c->hidden_size;
 
@@ -172,25 +168,29 @@ static void sum_row(tkx__graph *g, size_t t)
     }
 }
 
-void tkx__block_experts(tkx__graph *g)
+void tkx__block_experts(tkx__graph *g, size_t layer)
 {
     const tkx__model_config *c = g->config;
     size_t n_slots = g->n_tokens * c->n_experts_per_tok;
     size_t ffn = c->moe_intermediate_size;
-    batch in = {.g = g, .x = g->y, .x_stride = c->hidden_size, .n_x = g->n_tokens};
-    batch out = {.g = g, .x = g->gate, .x_stride = ffn, .n_x = n_slots};
+    batch in = {.g = g,
+                .layer = layer,
+                .x = g->y,
+                .x_stride = c->hidden_size,
+                .n_x = g->n_tokens};
+    batch out = {.g = g, .layer = layer, .x = g->gate, .x_stride = ffn, .n_x = n_slots};
 
-    tkx__graph_rows(g, g->n_tokens, norm_row);
-    route(g);
+    tkx__graph_run(g); /* who goes to which expert depends on all before */
+    route(g, &g->plans[layer]);
     group_by_expert(g);
     for (size_t e = 0; e < c->n_experts; e++) {
         add_product(&in, TKX__MAT_GATE, e, g->slot_tokens, g->gate, ffn);
         add_product(&in, TKX__MAT_UP, e, g->slot_tokens, g->up, ffn);
     }
     flush(&in);
-    tkx__graph_rows(g, n_slots, combine_slot);
+    tkx__graph_rows(g, n_slots, combine_slot, g);
     for (size_t e = 0; e < c->n_experts; e++)
         add_product(&out, TKX__MAT_DOWN, e, g->slot_ids, g->slots, c->hidden_size);
     flush(&out);
-    tkx__graph_rows(g, g->n_tokens, sum_row);
+    tkx__graph_rows(g, g->n_tokens, sum_row, g);
 }

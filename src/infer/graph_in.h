@@ -31,6 +31,31 @@ typedef struct step_token {
     int use; /* index into uses; -1: the base alone */
 } step_token;
 
+/* fn(ctx, row) for row 0 .. n-1. */
+typedef struct row_job {
+    tkx__fill_fn *fn;
+    void *ctx;
+    size_t n;
+} row_job;
+
+/* What a layer of the running step consists of. */
+typedef struct layer_plan {
+    tkx__graph *graph;
+    size_t layer;
+    tkx__product products[TKX__MAT_ROUTER]; /* the dense ones */
+    tkx__lora_use *loras;                   /* [TKX__MAT_ROUTER][max adapters] */
+    tkx__matmul_job qkv;
+    row_job place;
+    tkx__attn_job attention;
+    tkx__matmul_job o;
+    tkx__matmul_job up; /* and gate */
+    tkx__matmul_job down;
+} layer_plan;
+
+/* Phases of one layer, and beside the layers. */
+#define PHASES_OF_LAYER (4 * TKX__MATMUL_PHASES + 2)
+#define PHASES_BESIDE (TKX__MATMUL_PHASES + 1)
+
 struct tkx__graph {
     const tkx__weights *weights;
     const tkx__model_config *config;
@@ -53,8 +78,15 @@ struct tkx__graph {
     tkx__attn_token *attn_tokens; /* [T] */
     adapter_use uses[TKX__GRAPH_MAX_ADAPTERS];
     size_t n_uses;
-    size_t layer; /* that runs now */
     float attn_scale;
+
+    /* what it consists of */
+    layer_plan *plans;  /* [n_layers] */
+    tkx__phase *phases; /* [n_phases] not run yet */
+    size_t n_phases;
+    row_job start;
+    tkx__product head_product;
+    tkx__matmul_job head_job;
 
     /* weights in kernel order */
     size_t n_steps; /* finished; counted up to 1 */
@@ -80,8 +112,8 @@ struct tkx__graph {
     uint32_t *slot_ids;     /* [S] their slots, grouped likewise */
     size_t *expert_first;   /* [n_experts + 1] into the two above */
     uint32_t *use_indices;  /* [max(T, 2 S)] positions of adapters' tokens in products */
-    tkx__product *products; /* [max(3, 2 * n_experts)] */
-    tkx__lora_use *loras;   /* [max_loras] */
+    tkx__product *products; /* [2 * n_experts] */
+    tkx__lora_use *loras;   /* [max_loras] of experts or the head */
     float *head_rows;       /* [R, hidden] */
     float *logits;          /* [R, vocab_size] */
     tkx__logits_row *rows;  /* [R] */
@@ -91,26 +123,39 @@ struct tkx__graph {
     size_t n_memory;
 };
 
-/* fn(graph, i) for i in 0 .. n-1 over the pool, in pieces. */
-typedef void tkx__row_fn(tkx__graph *graph, size_t i);
-void tkx__graph_rows(tkx__graph *graph, size_t n, tkx__row_fn *fn);
+/* ---- graph_program.c ---- */
 
-/*
- * Give a product its adapters: p->loras at *loras (advanced), from the pairs that find
- * returns.  The product takes all tokens of the step, in order.
- */
-void tkx__graph_adapt(tkx__graph *graph, tkx__product *p, tkx__lora_use **loras,
-                      tkx__layer_matrix matrix);
+/* Append to what is to be computed; the jobs stay until it is. */
+void tkx__graph_add_rows(tkx__graph *graph, row_job *job, size_t n, tkx__fill_fn *fn,
+                         void *ctx);
+void tkx__graph_add_attention(tkx__graph *graph, tkx__attn_job *job);
+void tkx__graph_add_matmul(tkx__graph *graph, tkx__matmul_job *job);
+/* Compute all that was appended. */
+void tkx__graph_run(tkx__graph *graph);
+/* fn(ctx, row) for row 0 .. n-1, at once. */
+void tkx__graph_rows(tkx__graph *graph, size_t n, tkx__fill_fn *fn, void *ctx);
+
+/* ---- graph.c ---- */
+
+/* The product of a layer's dense matrix over all tokens of the step, with its adapters,
+   into plan->products[matrix]. */
+void tkx__graph_product(layer_plan *plan, tkx__layer_matrix matrix,
+                        tkx__layer_vector bias, float *y, bool add);
+
+/* ---- graph_pack.c ---- */
 
 /* Bring weights that gain by it into kernel order; short of memory, as many as fit. */
 void tkx__graph_pack(tkx__graph *graph);
 void tkx__graph_unpack(tkx__graph *graph); /* frees them; the graph is not used after */
 
-/* The two halves of a layer: they read and add to graph->x. */
-typedef void tkx__block_fn(tkx__graph *graph);
+/* ---- layers ---- */
+
+/* The two halves of a layer, appended: they read and add to graph->x. */
+typedef void tkx__block_fn(tkx__graph *graph, size_t layer);
 tkx__block_fn tkx__block_attention; /* graph_attention.c */
 tkx__block_fn tkx__block_mlp;       /* graph_mlp.c */
 tkx__block_fn tkx__block_experts;   /* graph_experts.c */
+tkx__fill_fn tkx__graph_mlp_norm;   /* x to y with a layer_plan's second norm */
 
 /*
  * The architecture table: which functions make up layer `layer`.  An architecture with

@@ -108,7 +108,7 @@ static void take_scratch(taker *t, tkx__graph *g, const tkx__model_config *c,
     g->gate = floats(t, S, widest_ffn(c));
     g->up = floats(t, S, widest_ffn(c));
     g->use_indices = take(t, max_of(2 * S, R), sizeof *g->use_indices);
-    g->products = take(t, max_of(3, 2 * c->n_experts), sizeof *g->products);
+    g->products = take(t, 2 * c->n_experts, sizeof *g->products);
     g->loras = take(t, 3 * TKX__GRAPH_MAX_ADAPTERS, sizeof *g->loras);
     g->head_rows = floats(t, R, c->hidden_size);
     g->logits = floats(t, R, c->vocab_size);
@@ -153,6 +153,29 @@ static tkx__matrix as_matrix(const tkx__stored *s)
 
     m.type = (tkx__wtype)tkx__dtype_get(s->dtype)->gguf_id; /* both count as GGUF does */
     return m;
+}
+
+static tkx_status make_plans(tkx__graph *g, taker *t, tkx_error **err)
+{
+    size_t n_layers = g->config->n_layers;
+    size_t n_loras = (size_t)TKX__MAT_ROUTER * TKX__GRAPH_MAX_ADAPTERS;
+    tkx__lora_use *loras;
+    size_t n_phases;
+
+    if (!tkx__mul(n_layers, PHASES_OF_LAYER, &n_phases) ||
+        !tkx__add(n_phases, PHASES_BESIDE, &n_phases))
+        return tkx__fail_memory(err);
+    g->phases = take(t, n_phases, sizeof *g->phases);
+    g->plans = take(t, n_layers, sizeof *g->plans);
+    loras = take(t, n_layers, n_loras * sizeof *loras);
+    if (!g->phases || !g->plans || !loras)
+        return tkx__fail_memory(err);
+    for (size_t i = 0; i < n_layers; i++) {
+        g->plans[i].graph = g;
+        g->plans[i].layer = i;
+        g->plans[i].loras = loras + i * n_loras;
+    }
+    return TKX_OK;
 }
 
 static tkx_status set_matrices(tkx__graph *g, taker *t, tkx_error **err)
@@ -209,6 +232,8 @@ tkx_status tkx__graph_new(const tkx__weights *weights, const tkx__kernels *kerne
     st = t.is_short ? tkx__fail(err, TKX_ERR_NO_MEMORY,
                                 "no memory for %zu bytes of scratch", t.bytes)
                     : set_matrices(g, &t, err);
+    if (st == TKX_OK)
+        st = make_plans(g, &t, err);
     if (st == TKX_OK)
         st = tkx__work_new(kernels, pool, g->options.compute, &g->limits, &g->work, err);
     if (st == TKX_OK) {

@@ -2,48 +2,54 @@
 /* graph_mlp.c - the dense half of a layer: x += Wdown (silu(Wgate y) * (Wup y)). */
 #include "infer/graph_in.h"
 
-static void norm_row(tkx__graph *g, size_t t)
+void tkx__graph_mlp_norm(void *ctx, size_t t)
 {
+    const layer_plan *plan = ctx;
+    const tkx__graph *g = plan->graph;
     size_t n = g->config->hidden_size;
 
     tkx__rmsnorm(g->kernels, g->y + t * n, g->x + t * n,
-                 g->weights->layers[g->layer].vectors[TKX__VEC_MLP_NORM], n,
+                 g->weights->layers[plan->layer].vectors[TKX__VEC_MLP_NORM], n,
                  g->config->rms_norm_eps);
 }
 
-static void combine_row(tkx__graph *g, size_t t)
+static void combine_row(void *ctx, size_t t)
 {
+    const layer_plan *plan = ctx;
+    const tkx__graph *g = plan->graph;
     size_t n = g->config->intermediate_size;
 
     tkx__swiglu(g->kernels, g->gate + t * n, g->gate + t * n, g->up + t * n, n);
 }
 
-void tkx__block_mlp(tkx__graph *g)
+void tkx__block_mlp(tkx__graph *g, size_t layer)
 {
     const tkx__model_config *c = g->config;
-    const tkx__layer_weights *w = &g->weights->layers[g->layer];
-    const layer_matrices *m = &g->layers[g->layer];
-    tkx__lora_use *loras = g->loras;
+    layer_plan *plan = &g->plans[layer];
+    float *const out[3] = {g->gate, g->up, g->x};
 
-    tkx__graph_rows(g, g->n_tokens, norm_row);
-    for (int i = 0; i < 2; i++) {
-        g->products[i] = (tkx__product){.w = &m->dense[TKX__MAT_GATE + i],
-                                        .bias = w->vectors[TKX__VEC_GATE_BIAS + i],
-                                        .y = i ? g->up : g->gate,
-                                        .y_stride = c->intermediate_size,
-                                        .n_tok = g->n_tokens};
-        tkx__graph_adapt(g, &g->products[i], &loras,
-                         (tkx__layer_matrix)(TKX__MAT_GATE + i));
+    for (int i = 0; i < 3; i++) {
+        bool is_down = i == 2;
+
+        tkx__graph_product(plan, (tkx__layer_matrix)(TKX__MAT_GATE + i),
+                           (tkx__layer_vector)(TKX__VEC_GATE_BIAS + i), out[i], is_down);
     }
-    tkx__matmul(g->work, g->y, c->hidden_size, g->n_tokens, g->products, 2);
-    tkx__graph_rows(g, g->n_tokens, combine_row);
-    loras = g->loras;
-    g->products[0] = (tkx__product){.w = &m->dense[TKX__MAT_DOWN],
-                                    .bias = w->vectors[TKX__VEC_DOWN_BIAS],
-                                    .y = g->x,
-                                    .y_stride = c->hidden_size,
-                                    .add = true,
-                                    .n_tok = g->n_tokens};
-    tkx__graph_adapt(g, &g->products[0], &loras, TKX__MAT_DOWN);
-    tkx__matmul(g->work, g->gate, c->intermediate_size, g->n_tokens, g->products, 1);
+    plan->up = (tkx__matmul_job){.work = g->work,
+                                 .x = g->y,
+                                 .x_stride = c->hidden_size,
+                                 .n_x = g->n_tokens,
+                                 .products = &plan->products[TKX__MAT_GATE],
+                                 .n_products = 2,
+                                 .fill = tkx__graph_mlp_norm,
+                                 .fill_ctx = plan};
+    plan->down = (tkx__matmul_job){.work = g->work,
+                                   .x = g->gate,
+                                   .x_stride = c->intermediate_size,
+                                   .n_x = g->n_tokens,
+                                   .products = &plan->products[TKX__MAT_DOWN],
+                                   .n_products = 1,
+                                   .fill = combine_row,
+                                   .fill_ctx = plan};
+    tkx__graph_add_matmul(g, &plan->up);
+    tkx__graph_add_matmul(g, &plan->down);
 }

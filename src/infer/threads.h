@@ -2,10 +2,10 @@
 /*
  * infer/threads.h - a small fork-join pool.
  *
- * One owner calls tkx__threads_run(); the owner's thread works too.  A waiting thread
- * spins for some microseconds and then sleeps, so that a machine with other work on it
- * loses little.  Work is claimed in pieces; what a piece computes never depends on who
- * claims it.
+ * One owner calls tkx__threads_run(); the owner's thread works too.  Work is claimed in
+ * pieces; what a piece computes never depends on who claims it.  A run may have many
+ * phases: whichever thread ends one opens the next, so a thread that lost its core to
+ * another process delays the piece it holds and nothing else.
  */
 #ifndef TKX_INFER_THREADS_H
 #define TKX_INFER_THREADS_H
@@ -34,5 +34,20 @@ size_t tkx__threads_count(const tkx__threads *pool);
  */
 void tkx__threads_run(tkx__threads *pool, size_t n_pieces, tkx__threads_fn *fn,
                       void *ctx);
+
+/* A part of a run that begins when all pieces of the one before it are done. */
+typedef struct tkx__phase {
+    tkx__threads_fn *fn;
+    void *ctx;
+    size_t n_pieces; /* 0: passed over */
+} tkx__phase;
+
+/*
+ * The phases in order; all memory written in one is visible in the next.  A single piece
+ * is done by the thread that ended the phase before, without waking anybody.
+ * phases stay untouched until the return.
+ */
+void tkx__threads_run_phases(tkx__threads *pool, const tkx__phase *phases,
+                             size_t n_phases);
 
 #endif

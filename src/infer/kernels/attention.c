@@ -13,15 +13,7 @@
 /* Query heads of one piece at most: their state stays in the second-level cache. */
 #define MAX_STATES 64
 
-typedef struct plan {
-    tkx__work *work;
-    const tkx__attn_args *a;
-    size_t padded;        /* head_dim rounded up to 8 */
-    size_t n_parts;       /* pieces per (token tile, kv head) */
-    size_t heads_of_part; /* query heads of a piece */
-    size_t toks_of_tile;
-    size_t n_tiles;
-} plan;
+typedef tkx__attn_job plan;
 
 /* What one piece works with, carved from the thread's scratch. */
 typedef struct area {
@@ -88,7 +80,7 @@ void tkx__kv_store(const tkx__kernels *k, const tkx__kv_shape *s, void *block,
 
 static area carve(const plan *p, void *scratch)
 {
-    size_t head_dim = p->a->shape.head_dim;
+    size_t head_dim = p->args.shape.head_dim;
     area r;
     float *f = scratch;
 
@@ -103,7 +95,7 @@ static area carve(const plan *p, void *scratch)
 static void init_states(const plan *p, const area *r, size_t tok, size_t n_tok,
                         size_t head)
 {
-    const tkx__attn_args *a = p->a;
+    const tkx__attn_args *a = &p->args;
     size_t dim = a->shape.head_dim;
 
     for (size_t t = 0; t < n_tok; t++) {
@@ -125,7 +117,7 @@ static void init_states(const plan *p, const area *r, size_t tok, size_t n_tok,
 static void load_block(const plan *p, const area *r, uint32_t id, size_t kv_head,
                        const float **kf, const float **vf)
 {
-    const tkx__attn_args *a = p->a;
+    const tkx__attn_args *a = &p->args;
     const uint8_t *block = (const uint8_t *)a->kv_base + id * a->block_stride;
     const uint8_t *v = block + k_bytes(&a->shape);
     size_t k_n = a->shape.head_dim * TKX__KV_BLOCK;
@@ -164,7 +156,7 @@ static void do_block(const plan *p, const area *r, const tkx__attn_token *tokens
                 left < TKX__KV_BLOCK ? left : TKX__KV_BLOCK;
     }
     p->work->k->attn_block(r->states + first * p->heads_of_part, n * p->heads_of_part, kf,
-                           vf, p->a->shape.head_dim);
+                           vf, p->args.shape.head_dim);
 }
 
 static void do_blocks(const plan *p, const area *r, const tkx__attn_token *tokens,
@@ -194,7 +186,7 @@ static void do_blocks(const plan *p, const area *r, const tkx__attn_token *token
 
 static void put_out(const plan *p, const area *r, size_t tok, size_t n_tok, size_t head)
 {
-    const tkx__attn_args *a = p->a;
+    const tkx__attn_args *a = &p->args;
     size_t dim = a->shape.head_dim;
 
     for (size_t t = 0; t < n_tok; t++) {
@@ -213,7 +205,7 @@ static void put_out(const plan *p, const area *r, size_t tok, size_t n_tok, size
 static void attention_piece(void *ctx, size_t piece, size_t thread)
 {
     const plan *p = ctx;
-    const tkx__attn_args *a = p->a;
+    const tkx__attn_args *a = &p->args;
     size_t group = a->n_heads / a->shape.n_kv_heads;
     size_t tok = piece / p->n_parts / a->shape.n_kv_heads * p->toks_of_tile;
     size_t kv_head = piece / p->n_parts % a->shape.n_kv_heads;
@@ -226,24 +218,35 @@ static void attention_piece(void *ctx, size_t piece, size_t thread)
     put_out(p, &r, tok, n_tok, head);
 }
 
-void tkx__attention(tkx__work *work, const tkx__attn_args *a)
+tkx__phase tkx__attention_phase(tkx__attn_job *p)
 {
+    const tkx__attn_args *a = &p->args;
     size_t group = a->n_heads / a->shape.n_kv_heads;
-    plan p = {.work = work, .a = a, .padded = (a->shape.head_dim + 7) / 8 * 8};
+    size_t n_tiles;
 
+    p->padded = (a->shape.head_dim + 7) / 8 * 8;
     /* more pieces than kv heads only where threads would stand idle */
-    p.n_parts = 1;
-    p.heads_of_part = group;
-    while (p.heads_of_part > MAX_STATES ||
-           (p.n_parts * a->shape.n_kv_heads * a->n_tok < tkx__threads_count(work->pool) &&
-            p.heads_of_part > 1)) {
-        p.n_parts++;
-        while (group % p.n_parts)
-            p.n_parts++;
-        p.heads_of_part = group / p.n_parts;
+    p->n_parts = 1;
+    p->heads_of_part = group;
+    while (p->heads_of_part > MAX_STATES || (p->n_parts * a->shape.n_kv_heads * a->n_tok <
+                                                 tkx__threads_count(p->work->pool) &&
+                                             p->heads_of_part > 1)) {
+        p->n_parts++;
+        while (group % p->n_parts)
+            p->n_parts++;
+        p->heads_of_part = group / p->n_parts;
     }
-    p.toks_of_tile = MAX_STATES / p.heads_of_part;
-    p.n_tiles = (a->n_tok + p.toks_of_tile - 1) / p.toks_of_tile;
-    tkx__threads_run(work->pool, p.n_tiles * a->shape.n_kv_heads * p.n_parts,
-                     attention_piece, &p);
+    p->toks_of_tile = MAX_STATES / p->heads_of_part;
+    n_tiles = (a->n_tok + p->toks_of_tile - 1) / p->toks_of_tile;
+    return (tkx__phase){.fn = attention_piece,
+                        .ctx = p,
+                        .n_pieces = n_tiles * a->shape.n_kv_heads * p->n_parts};
+}
+
+void tkx__attention(tkx__work *work, const tkx__attn_args *args)
+{
+    tkx__attn_job job = {.work = work, .args = *args};
+    tkx__phase phase = tkx__attention_phase(&job);
+
+    tkx__threads_run_phases(work->pool, &phase, 1);
 }

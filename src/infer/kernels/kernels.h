@@ -130,11 +130,34 @@ tkx_status tkx__work_new(const tkx__kernels *k, tkx__threads *pool, tkx__compute
                          tkx_error **err);
 void tkx__work_free(tkx__work *work);
 
+/* Makes row `row` of a product's input, just before it is used. */
+typedef void tkx__fill_fn(void *ctx, size_t row);
+
 /*
- * All products of the group, in parallel: y[t, r] (+)= sum_c w[r, c] * x[t, c] + bias[r].
+ * All products of a group: y[t, r] (+)= sum_c w[r, c] * x[t, c] + bias[r].
  * x is [n_x, n_cols] float32 with row stride x_stride; every w has the same n_cols.
  * y must not overlap x.
  */
+typedef struct tkx__matmul_job {
+    tkx__work *work;
+    const float *x;
+    size_t x_stride;
+    size_t n_x;
+    const tkx__product *products;
+    size_t n_products;
+    tkx__fill_fn *fill; /* NULL: x is there */
+    void *fill_ctx;
+    /* set by tkx__matmul_phases() */
+    size_t piece_bytes;
+    unsigned forms; /* a bit for each form of the input that some product wants */
+} tkx__matmul_job;
+
+/* The job as at most TKX__MATMUL_PHASES phases of a run; returns how many.  job and what
+   it points at stay until the run is over. */
+#define TKX__MATMUL_PHASES 4
+size_t tkx__matmul_phases(tkx__matmul_job *job, tkx__phase *out);
+
+/* The same as a run of its own. */
 void tkx__matmul(tkx__work *work, const float *x, size_t x_stride, size_t n_x,
                  const tkx__product *products, size_t n_products);
 
@@ -183,6 +206,18 @@ typedef struct tkx__attn_args {
 } tkx__attn_args;
 
 /* softmax(scale q k^T) v for every token and head; n_tok <= max_tokens of work. */
+typedef struct tkx__attn_job {
+    tkx__work *work;
+    tkx__attn_args args;
+    /* set by tkx__attention_phase() */
+    size_t padded;        /* head_dim rounded up to 8 */
+    size_t n_parts;       /* pieces per (token tile, kv head) */
+    size_t heads_of_part; /* query heads of a piece */
+    size_t toks_of_tile;
+} tkx__attn_job;
+
+/* The job as a phase of a run; it stays, and what args points at, until that is over. */
+tkx__phase tkx__attention_phase(tkx__attn_job *job);
 void tkx__attention(tkx__work *work, const tkx__attn_args *args);
 
 /* ---- element-wise; rows of n floats ---- */

@@ -25,19 +25,14 @@ typedef struct unit {
     bool add;
     float scale;
     size_t rows_per_piece;
+    size_t n_large;   /* pieces of that many rows; then */
+    size_t last_rows; /* so many, or what is left */
     size_t toks_per_piece;
+    size_t n_chunks; /* of tokens */
     size_t n_pieces;
 } unit;
 
-typedef struct job {
-    tkx__work *work;
-    const float *x;
-    size_t x_stride;
-    const tkx__product *products;
-    size_t n_products;
-    size_t piece_bytes;
-    bool is_b; /* the second run: B of the adapters */
-} job;
+typedef tkx__matmul_job job;
 
 /* ---- units ---- */
 
@@ -45,9 +40,28 @@ typedef struct job {
  * Few tokens: a piece is some tens of KiB of weights.  Many: enough rows to keep the
  * arithmetic busy, few enough for the buffer between.
  */
-static void cut(const job *j, unit *u)
+static size_t rows_of_piece(const job *j, const unit *u)
+{
+    size_t rows;
+    size_t most;
+
+    if (u->n_tok >= 16)
+        return 48;
+    rows = (j->piece_bytes / u->w->row_size + 15) / 16 * 16;
+    /* of narrow rows (an adapter's B) as many as the buffer holds */
+    most = u->product && u->product->w == u->w ? TKX__TILE_MAX_ROWS
+                                               : TKX__TILE_OUT / u->n_tok / 16 * 16;
+    if (most > TKX__TILE_NARROW_ROWS)
+        most = TKX__TILE_NARROW_ROWS;
+    rows = rows < most ? rows : most;
+    return rows < 16 ? 16 : rows;
+}
+
+/* is_last: threads end together when the last rows of a phase are in small pieces. */
+static void cut(const job *j, unit *u, bool is_last)
 {
     size_t n_chunks = (u->n_tok + TKX__TILE_TOKENS - 1) / TKX__TILE_TOKENS;
+    size_t tail;
 
     if (n_chunks == 0) {
         u->n_pieces = 0;
@@ -56,17 +70,18 @@ static void cut(const job *j, unit *u)
     u->toks_per_piece = (u->n_tok + n_chunks - 1) / n_chunks;
     if (n_chunks > 1) /* whole groups of 4 */
         u->toks_per_piece = (u->toks_per_piece + 3) / 4 * 4;
-    n_chunks = (u->n_tok + u->toks_per_piece - 1) / u->toks_per_piece;
+    u->n_chunks = (u->n_tok + u->toks_per_piece - 1) / u->toks_per_piece;
 
-    u->rows_per_piece = 48;
-    if (u->n_tok < 16) {
-        u->rows_per_piece = (j->piece_bytes / u->w->row_size + 15) / 16 * 16;
-        if (u->rows_per_piece > TKX__TILE_MAX_ROWS)
-            u->rows_per_piece = TKX__TILE_MAX_ROWS;
-        if (u->rows_per_piece < 16)
-            u->rows_per_piece = 16;
+    u->rows_per_piece = rows_of_piece(j, u);
+    u->last_rows = u->rows_per_piece;
+    u->n_large = u->w->n_rows / u->rows_per_piece;
+    tail = tkx__threads_count(j->work->pool);
+    if (is_last && u->rows_per_piece > 16 && u->n_large > tail) {
+        u->n_large -= tail;
+        u->last_rows = (u->rows_per_piece / 3 + 15) / 16 * 16;
     }
-    u->n_pieces = (u->w->n_rows + u->rows_per_piece - 1) / u->rows_per_piece * n_chunks;
+    tail = u->w->n_rows - u->n_large * u->rows_per_piece;
+    u->n_pieces = (u->n_large + (tail + u->last_rows - 1) / u->last_rows) * u->n_chunks;
 }
 
 static void use_activations(const job *j, unit *u, tkx__act_form form)
@@ -84,7 +99,7 @@ static void use_activations(const job *j, unit *u, tkx__act_form form)
     }
 }
 
-static void product_unit(const job *j, const tkx__product *p, unit *u)
+static void product_unit(const job *j, const tkx__product *p, bool is_last, unit *u)
 {
     *u = (unit){.w = p->w,
                 .x_rows = p->x_rows,
@@ -93,18 +108,18 @@ static void product_unit(const job *j, const tkx__product *p, unit *u)
                 .add = p->add,
                 .scale = 1};
     use_activations(j, u, tkx__act_form_of(p->w->type, j->work->compute));
-    cut(j, u);
+    cut(j, u, is_last);
 }
 
 /* use is the number of the adapter's use in the whole call. */
-static void lora_unit(const job *j, const tkx__product *p, const tkx__lora_use *l,
-                      size_t use, unit *u)
+static void lora_unit(const job *j, bool is_b, const tkx__product *p,
+                      const tkx__lora_use *l, size_t use, unit *u)
 {
     const tkx__work *w = j->work;
     float *mid = w->lora + use * w->limits.max_tokens * w->limits.max_rank;
 
     *u = (unit){.n_tok = l->indices ? l->n : p->n_tok, .scale = l->scale};
-    if (j->is_b) {
+    if (is_b) {
         u->w = l->b;
         u->act = (const uint8_t *)mid;
         u->act_stride = w->limits.max_rank * sizeof(float);
@@ -117,7 +132,7 @@ static void lora_unit(const job *j, const tkx__product *p, const tkx__lora_use *
         u->x_rows = l->indices ? w->lora_rows + use * w->limits.max_tokens : p->x_rows;
         use_activations(j, u, TKX__ACT_F32);
     }
-    cut(j, u);
+    cut(j, u, false);
 }
 
 /* ---- one piece ---- */
@@ -169,9 +184,12 @@ static bool is_as_computed(const unit *u)
 
 static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thread)
 {
-    size_t n_chunks = (u->n_tok + u->toks_per_piece - 1) / u->toks_per_piece;
-    size_t row = piece / n_chunks * u->rows_per_piece;
-    size_t tok = piece % n_chunks * u->toks_per_piece;
+    size_t at = piece / u->n_chunks;
+    size_t n_rows = at < u->n_large ? u->rows_per_piece : u->last_rows;
+    size_t row = at < u->n_large
+                     ? at * n_rows
+                     : u->n_large * u->rows_per_piece + (at - u->n_large) * n_rows;
+    size_t tok = piece % u->n_chunks * u->toks_per_piece;
     size_t rows_left = u->w->n_rows - row;
     size_t toks_left = u->n_tok - tok;
     tkx__tile t = {
@@ -179,7 +197,7 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         .w = (const uint8_t *)u->w->data + row * u->w->row_size,
         .is_packed = u->w->is_packed,
         .row_size = u->w->row_size,
-        .n_rows = rows_left < u->rows_per_piece ? rows_left : u->rows_per_piece,
+        .n_rows = rows_left < n_rows ? rows_left : n_rows,
         .n_cols = u->w->n_cols,
         .act = u->act,
         .act_stride = u->act_stride,
@@ -187,7 +205,7 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         .first_tok = tok,
         .n_tok = toks_left < u->toks_per_piece ? toks_left : u->toks_per_piece,
         .out = w->tile_out + thread * TKX__TILE_OUT,
-        .out_stride = u->rows_per_piece,
+        .out_stride = n_rows,
         .scratch = tkx__work_scratch(w, thread),
     };
     bool is_direct = is_as_computed(u);
@@ -205,8 +223,9 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         put_tile(w, u, &t, row);
 }
 
-/* Find the unit that piece belongs to, and do it; or, with do_it false, count pieces. */
-static size_t walk(const job *j, size_t piece, size_t thread, bool do_it)
+/* Find the unit that piece belongs to, and do it; or, with do_it false, count pieces.
+   is_b: the phase of the adapters' B, after that of their A and the products. */
+static size_t walk(const job *j, bool is_b, size_t piece, size_t thread, bool do_it)
 {
     size_t n = 0;
     size_t use = 0;
@@ -216,16 +235,16 @@ static size_t walk(const job *j, size_t piece, size_t thread, bool do_it)
         const tkx__product *p = &j->products[i];
 
         for (size_t l = 0; l < p->n_loras; l++) {
-            lora_unit(j, p, &p->loras[l], use++, &u);
+            lora_unit(j, is_b, p, &p->loras[l], use++, &u);
             if (do_it && piece < n + u.n_pieces) {
                 do_piece(j->work, &u, piece - n, thread);
                 return n;
             }
             n += u.n_pieces;
         }
-        if (j->is_b)
+        if (is_b)
             continue;
-        product_unit(j, p, &u);
+        product_unit(j, p, i + 1 == j->n_products, &u);
         if (do_it && piece < n + u.n_pieces) {
             do_piece(j->work, &u, piece - n, thread);
             return n;
@@ -237,67 +256,54 @@ static size_t walk(const job *j, size_t piece, size_t thread, bool do_it)
 
 static void run_piece(void *ctx, size_t piece, size_t thread)
 {
-    (void)walk(ctx, piece, thread, true);
+    (void)walk(ctx, false, piece, thread, true);
 }
 
-static void run_job(job *j)
+static void run_b_piece(void *ctx, size_t piece, size_t thread)
 {
-    size_t n = walk(j, 0, 0, false);
-
-    tkx__threads_run(j->work->pool, n, run_piece, j);
+    (void)walk(ctx, true, piece, thread, true);
 }
 
 /* ---- activations ---- */
 
-typedef struct quantizing {
-    const job *job;
-    tkx__act_form form;
-    size_t n_x;
-    size_t n_cols;
-} quantizing;
+#define QUANTIZE_ROWS 4
 
-#define QUANTIZE_ROWS 8
-
-static void quantize_piece(void *ctx, size_t piece, size_t thread)
+static void quantize(const job *j, tkx__act_form form, size_t row)
 {
-    const quantizing *q = ctx;
-    const tkx__work *w = q->job->work;
-    uint8_t *act = q->form == TKX__ACT_Q8_32 ? w->act_32 : w->act_256;
-    size_t size = tkx__act_row_size(q->form, q->n_cols);
-    size_t end =
-        (piece + 1) * QUANTIZE_ROWS < q->n_x ? (piece + 1) * QUANTIZE_ROWS : q->n_x;
+    const tkx__work *w = j->work;
+    uint8_t *act = form == TKX__ACT_Q8_32 ? w->act_32 : w->act_256;
+    size_t n_cols = j->products[0].w->n_cols;
+
+    w->k->quantize(form, j->x + row * j->x_stride, n_cols,
+                   act + row * tkx__act_row_size(form, n_cols));
+}
+
+/* Some rows of the input, made and brought into each form that is wanted. */
+static void prepare_piece(void *ctx, size_t piece, size_t thread)
+{
+    const job *j = ctx;
+    size_t first = piece * QUANTIZE_ROWS;
+    size_t end = first + QUANTIZE_ROWS < j->n_x ? first + QUANTIZE_ROWS : j->n_x;
 
     (void)thread;
-    for (size_t i = piece * QUANTIZE_ROWS; i < end; i++)
-        w->k->quantize(q->form, q->job->x + i * q->job->x_stride, q->n_cols,
-                       act + i * size);
+    for (size_t i = first; i < end; i++) {
+        if (j->fill)
+            j->fill(j->fill_ctx, i);
+        if (j->forms & 1u << TKX__ACT_Q8_32)
+            quantize(j, TKX__ACT_Q8_32, i);
+        if (j->forms & 1u << TKX__ACT_Q8_256)
+            quantize(j, TKX__ACT_Q8_256, i);
+    }
 }
 
-static void quantize(const job *j, tkx__act_form form, size_t n_x)
+/* Rows of x behind the tokens of each adapter use. */
+static void find_lora_rows(void *ctx, size_t piece, size_t thread)
 {
-    quantizing q = {j, form, n_x, j->products[0].w->n_cols};
-
-    tkx__threads_run(j->work->pool, (n_x + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS,
-                     quantize_piece, &q);
-}
-
-static void prepare_activations(const job *j, size_t n_x)
-{
-    bool wanted[3] = {false, false, false};
-
-    for (size_t i = 0; i < j->n_products; i++)
-        wanted[tkx__act_form_of(j->products[i].w->type, j->work->compute)] = true;
-    if (wanted[TKX__ACT_Q8_32])
-        quantize(j, TKX__ACT_Q8_32, n_x);
-    if (wanted[TKX__ACT_Q8_256])
-        quantize(j, TKX__ACT_Q8_256, n_x);
-}
-
-/* Rows of x behind the tokens of each adapter use; returns how many uses. */
-static size_t prepare_loras(const job *j)
-{
+    const job *j = ctx;
     size_t use = 0;
 
+    (void)piece;
+    (void)thread;
     for (size_t i = 0; i < j->n_products; i++) {
         const tkx__product *p = &j->products[i];
 
@@ -309,7 +315,41 @@ static size_t prepare_loras(const job *j)
                 rows[t] = p->x_rows ? p->x_rows[lora->indices[t]] : lora->indices[t];
         }
     }
-    return use;
+}
+
+size_t tkx__matmul_phases(tkx__matmul_job *j, tkx__phase *out)
+{
+    size_t bytes = 0;
+    size_t n_b;
+    size_t n = 0;
+    bool has_indices = false;
+
+    if (j->n_products == 0 || j->n_x == 0)
+        return 0;
+    j->forms = 0;
+    for (size_t i = 0; i < j->n_products; i++) {
+        const tkx__product *p = &j->products[i];
+
+        bytes += p->w->n_rows * p->w->row_size;
+        j->forms |= 1u << tkx__act_form_of(p->w->type, j->work->compute);
+        for (size_t l = 0; l < p->n_loras; l++)
+            has_indices = has_indices || p->loras[l].indices;
+    }
+    j->piece_bytes = bytes / (tkx__threads_count(j->work->pool) * 8);
+    if (j->piece_bytes > 128 * 1024)
+        j->piece_bytes = 128 * 1024;
+    if (j->fill || j->forms & ~(1u << TKX__ACT_F32))
+        out[n++] = (tkx__phase){.fn = prepare_piece,
+                                .ctx = j,
+                                .n_pieces = (j->n_x + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS};
+    if (has_indices)
+        out[n++] = (tkx__phase){.fn = find_lora_rows, .ctx = j, .n_pieces = 1};
+    out[n++] =
+        (tkx__phase){.fn = run_piece, .ctx = j, .n_pieces = walk(j, false, 0, 0, false)};
+    n_b = walk(j, true, 0, 0, false);
+    if (n_b)
+        out[n++] = (tkx__phase){.fn = run_b_piece, .ctx = j, .n_pieces = n_b};
+    return n;
 }
 
 void tkx__matmul(tkx__work *work, const float *x, size_t x_stride, size_t n_x,
@@ -318,23 +358,14 @@ void tkx__matmul(tkx__work *work, const float *x, size_t x_stride, size_t n_x,
     job j = {.work = work,
              .x = x,
              .x_stride = x_stride,
+             .n_x = n_x,
              .products = products,
              .n_products = n_products};
-    size_t bytes = 0;
+    tkx__phase phases[TKX__MATMUL_PHASES];
+    size_t n = tkx__matmul_phases(&j, phases);
 
-    if (n_products == 0 || n_x == 0)
-        return;
-    for (size_t i = 0; i < n_products; i++)
-        bytes += products[i].w->n_rows * products[i].w->row_size;
-    j.piece_bytes = bytes / (tkx__threads_count(work->pool) * 8);
-    if (j.piece_bytes > 128 * 1024)
-        j.piece_bytes = 128 * 1024;
-    prepare_activations(&j, n_x);
-    if (prepare_loras(&j) > 0) {
-        run_job(&j);
-        j.is_b = true;
-    }
-    run_job(&j);
+    if (n)
+        tkx__threads_run_phases(work->pool, phases, n);
 }
 
 /* ---- scratch ---- */

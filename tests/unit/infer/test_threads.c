@@ -43,6 +43,64 @@ START_TEST(each_piece_once)
 }
 END_TEST
 
+#define N_PHASES 40
+
+typedef struct relay {
+    struct relay *before; /* NULL: the first phase */
+    size_t n_pieces;
+    size_t value[64]; /* plain, as above */
+    _Atomic size_t n_wrong;
+} relay;
+
+/* One more than all of the phase before. */
+static void hand_on(void *ctx, size_t piece, size_t thread)
+{
+    relay *r = ctx;
+    size_t most = 0;
+
+    (void)thread;
+    for (size_t i = 0; r->before && i < r->before->n_pieces; i++) {
+        if (r->before->value[i] != r->before->value[0])
+            atomic_fetch_add(&r->n_wrong, 1);
+        most = r->before->value[i];
+    }
+    r->value[piece] = most + 1;
+}
+
+START_TEST(phases_follow_each_other)
+{
+    static relay relays[N_PHASES];
+    tkx__threads *pool = NULL;
+    tkx__phase phases[N_PHASES];
+    size_t n_open = 0;
+
+    ck_assert_int_eq(tkx__threads_new((size_t)_i, &pool, NULL), TKX_OK);
+    for (size_t run = 0; run < 300; run++) {
+        relay *last = NULL;
+        size_t n = 1 + run % N_PHASES;
+
+        n_open = 0;
+        for (size_t i = 0; i < n; i++) {
+            relays[i].before = last;
+            relays[i].n_pieces = (i * 7 + run) % 5 == 0   ? 0
+                                 : (i * 7 + run) % 3 == 0 ? 1
+                                                          : 2 + (i * 5 + run) % 60;
+            phases[i] = (tkx__phase){hand_on, &relays[i], relays[i].n_pieces};
+            if (relays[i].n_pieces) {
+                last = &relays[i];
+                n_open++;
+            }
+        }
+        tkx__threads_run_phases(pool, phases, n);
+        if (last)
+            ck_assert_uint_eq(last->value[last->n_pieces - 1], n_open);
+    }
+    for (size_t i = 0; i < N_PHASES; i++)
+        ck_assert_uint_eq(atomic_load(&relays[i].n_wrong), 0);
+    tkx__threads_free(pool);
+}
+END_TEST
+
 START_TEST(no_pieces_is_no_work)
 {
     tkx__threads *pool = NULL;
@@ -72,6 +130,7 @@ int main(void)
     Suite *s = suite_create("threads");
 
     tcase_add_loop_test(tc, each_piece_once, 1, 6);
+    tcase_add_loop_test(tc, phases_follow_each_other, 1, 6);
     tcase_add_test(tc, no_pieces_is_no_work);
     tcase_add_test(tc, zero_means_all_usable);
     suite_add_tcase(s, tc);
