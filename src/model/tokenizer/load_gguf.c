@@ -141,7 +141,7 @@ static tkx_status add_cuts(loading *l, const tkx__pre *pre)
             return st;
         p->cuts[p->n_cuts++].behavior = TKX__ISOLATED;
     }
-    p->is_plain = true;
+    tkx__pretok_finish(p);
     return TKX_OK;
 }
 

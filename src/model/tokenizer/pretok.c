@@ -19,6 +19,15 @@ void tkx__pretok_clear(tkx__pretok *pretok)
     *pretok = (tkx__pretok){0};
 }
 
+void tkx__pretok_finish(tkx__pretok *pretok)
+{
+    pretok->is_plain = pretok->n_cuts > 0;
+    for (size_t i = 0; i < pretok->n_cuts; i++)
+        pretok->is_plain &= pretok->cuts[i].kind == TKX__CUT_SPLIT &&
+                            pretok->cuts[i].behavior == TKX__ISOLATED;
+    pretok->block = tkx__block_for(pretok);
+}
+
 void tkx__pretok_scratch_init(tkx__pretok_scratch *scratch)
 {
     *scratch = (tkx__pretok_scratch){0};

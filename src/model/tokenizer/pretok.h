@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "model/tokenizer/scan.h"
+#include "model/tokenizer/scan_block.h"
 
 #define TKX__MAX_CUTS 16
 
@@ -52,6 +53,7 @@ typedef struct tkx__pretok {
     tkx__cut cuts[TKX__MAX_CUTS];
     size_t n_cuts;
     bool is_plain; /* only isolated splits: pieces can be cut as the text is read */
+    tkx__block_fn *block; /* of a plain one; NULL: none */
 } tkx__pretok;
 
 typedef struct tkx__piece {
@@ -71,6 +73,8 @@ typedef struct tkx__pretok_scratch {
 } tkx__pretok_scratch;
 
 void tkx__pretok_clear(tkx__pretok *pretok);
+/* Once all cuts are there: the quickest way for them. */
+void tkx__pretok_finish(tkx__pretok *pretok);
 void tkx__pretok_scratch_init(tkx__pretok_scratch *scratch);
 void tkx__pretok_scratch_clear(tkx__pretok_scratch *scratch);
 

@@ -76,6 +76,7 @@ const char *tkx__scan_known_at(size_t i);
 /* Reads a run expression; false when it is none.  NO_MEMORY shows as *is_failed. */
 bool tkx__run_parse(tkx__run *run, const char *expression, size_t n, bool *is_failed);
 void tkx__run_clear(tkx__run *run);
+bool tkx__run_is_same(const tkx__run *a, const tkx__run *b);
 size_t tkx__scan_run(const tkx__splitter *splitter, const uint8_t *text, size_t at,
                      size_t end, size_t *start);
 

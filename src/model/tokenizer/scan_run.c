@@ -304,6 +304,16 @@ void tkx__run_clear(tkx__run *run)
     run->n_ranges = 0;
 }
 
+bool tkx__run_is_same(const tkx__run *a, const tkx__run *b)
+{
+    return a->lead == b->lead && a->is_negated == b->is_negated &&
+           a->has_spaces == b->has_spaces && a->is_at_end == b->is_at_end &&
+           a->categories == b->categories && a->min == b->min && a->max == b->max &&
+           a->n_ranges == b->n_ranges &&
+           (a->n_ranges == 0 ||
+            memcmp(a->ranges, b->ranges, a->n_ranges * sizeof *a->ranges) == 0);
+}
+
 static bool is_member(const tkx__run *run, const uint8_t *text, size_t at, size_t *len)
 {
     uint32_t cp;

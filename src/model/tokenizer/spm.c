@@ -26,10 +26,11 @@ static void set(tkx__spm *spm, unsigned left, unsigned right, bool is_cut)
         spm->cuts[pair >> 6] &= ~bit;
 }
 
-/* Whether unknown characters in a row may become one token. */
+/* Whether an unknown character's token depends on unknown ones beside it: they may become
+   one, or their bytes come first. */
 static bool may_fuse(const tkx_tokenizer *t)
 {
-    if (!t->fuses_unk || t->falls_back_late)
+    if ((!t->fuses_unk && !t->has_byte_fallback) || t->falls_back_late)
         return false;
     for (unsigned i = 0; i < 256; i++)
         if (!t->has_byte_fallback || t->byte_ids[i] == TKX__NO_ID)
