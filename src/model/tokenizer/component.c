@@ -43,6 +43,7 @@ static const field fields[] = {
     {"replacement", TEXT, AT(replacement)},
     {"prepend_scheme", TEXT, AT(prepend_scheme)},
     {"delimiter", TEXT, AT(delimiter)},
+    {"precompiled_charsmap", TEXT, AT(charsmap)},
     {"invert", FLAG, AT(is_inverted)},
     {"add_prefix_space", FLAG, AT(adds_prefix_space)},
     {"use_regex", FLAG, AT(uses_regex)},

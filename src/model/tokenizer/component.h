@@ -20,6 +20,7 @@ typedef struct tkx__component {
     tkx__json_text replacement;
     tkx__json_text prepend_scheme;
     tkx__json_text delimiter;
+    tkx__json_text charsmap;
     tkx__json_text list;           /* raw: the members of a Sequence */
     tkx__json_text single;         /* raw: of TemplateProcessing */
     tkx__json_text special_tokens; /* raw */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json_parts.c - from components to steps, cuts, decoders and templates. */
+/* json_parts.c - from components to the steps of a normaliser and the cuts of a
+   pre-tokenizer. */
 #include "model/tokenizer/json_parts.h"
 
 #include <string.h>
@@ -8,13 +9,14 @@
 #include "base/mem.h"
 #include "model/tokenizer/build.h"
 #include "model/tokenizer/component.h"
+#include "model/tokenizer/utf8.h"
 
 #define GPT2                                                                             \
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define PUNCTUATION "[\\p{P}$+<=>^`|~]"
 
-static tkx_status unsupported(const char *part, const tkx__component *c,
-                              const char *offered, tkx_error **err)
+tkx_status tkx__parts_unsupported(const char *part, const tkx__component *c,
+                                  const char *offered, tkx_error **err)
 {
     return tkx__fail(err, TKX_ERR_UNSUPPORTED, "%s '%.*s' is not offered; offered are %s",
                      part, (int)(c->type.size < 64 ? c->type.size : 64),
@@ -38,6 +40,7 @@ static bool norm_kind_of(const tkx__component *c, tkx__norm_kind *kind)
         {"StripAccents", TKX__NORM_STRIP_ACCENTS},
         {"Prepend", TKX__NORM_PREPEND},
         {"Replace", TKX__NORM_REPLACE},
+        {"Precompiled", TKX__NORM_CHARSMAP},
     };
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -68,16 +71,20 @@ static tkx_status add_norm(const tkx__component *c, void *user_data, tkx_error *
     tkx__norm_kind kind = TKX__NORM_NFC;
 
     if (!norm_kind_of(c, &kind))
-        return unsupported("normalizer", c,
-                           "NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, "
-                           "Prepend, Replace",
-                           err);
+        return tkx__parts_unsupported(
+            "normalizer", c,
+            "NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, "
+            "Prepend, Replace, Precompiled",
+            err);
     if (n->n_steps == TKX__MAX_STEPS)
         return tkx__fail(err, TKX_ERR_LIMIT, "more than %d normalizers", TKX__MAX_STEPS);
     step = &n->steps[n->n_steps++]; /* counted at once: freed with the rest on failure */
     step->kind = kind;
     step->strips_left = c->strips_left;
     step->strips_right = c->strips_right;
+    if (kind == TKX__NORM_CHARSMAP)
+        return tkx__charsmap_init(&step->charsmap, c->charsmap.data, c->charsmap.size,
+                                  err);
     if (kind != TKX__NORM_PREPEND && kind != TKX__NORM_REPLACE)
         return TKX_OK;
     text = kind == TKX__NORM_PREPEND ? &c->prepend : &c->content;
@@ -174,7 +181,7 @@ static tkx_status add_byte_level(tkx_tokenizer *t, const tkx__component *c,
     return st;
 }
 
-static tkx_status read_scheme(const tkx__component *c, tkx__prepend *out, tkx_error **err)
+tkx_status tkx__parts_scheme(const tkx__component *c, tkx__prepend *out, tkx_error **err)
 {
     const tkx__json_text *s = &c->prepend_scheme;
 
@@ -192,10 +199,11 @@ static tkx_status read_scheme(const tkx__component *c, tkx__prepend *out, tkx_er
     return TKX_OK;
 }
 
-static tkx_status read_sign(const tkx__component *c, uint8_t *sign, size_t *size,
-                            tkx_error **err)
+tkx_status tkx__parts_sign(const tkx__component *c, uint8_t sign[4], size_t *size,
+                           tkx_error **err)
 {
-    if (c->replacement.size == 0 || c->replacement.size > 4)
+    if (c->replacement.size == 0 || c->replacement.size > 4 ||
+        tkx__utf8_len((uint8_t)c->replacement.data[0]) != c->replacement.size)
         return tkx__fail(err, TKX_ERR_PARSE, "Metaspace: replacement is no character");
     memcpy(sign, c->replacement.data, c->replacement.size);
     *size = c->replacement.size;
@@ -209,11 +217,11 @@ static tkx_status add_metaspace(tkx_tokenizer *t, const tkx__component *c,
     tkx_status st = new_cut(t, TKX__CUT_METASPACE, &cut, err);
 
     if (st == TKX_OK)
-        st = read_scheme(c, &cut->prepend, err);
+        st = tkx__parts_scheme(c, &cut->prepend, err);
     if (st != TKX_OK)
         return st;
     cut->has_split = c->has_split;
-    return read_sign(c, cut->sign, &cut->sign_size, err);
+    return tkx__parts_sign(c, cut->sign, &cut->sign_size, err);
 }
 
 static tkx_status add_punctuation(tkx_tokenizer *t, const tkx__component *c,
@@ -262,7 +270,7 @@ static tkx_status add_cut(const tkx__component *c, void *user_data, tkx_error **
     if (tkx__component_is(c, "CharDelimiterSplit"))
         return add_delimiter(t, c, err);
     if (!tkx__component_is(c, "BertPreTokenizer"))
-        return unsupported(
+        return tkx__parts_unsupported(
             "pre_tokenizer", c,
             "ByteLevel, Split, Metaspace, Digits, Punctuation, Whitespace, "
             "WhitespaceSplit, CharDelimiterSplit, BertPreTokenizer",
@@ -274,97 +282,9 @@ static tkx_status add_cut(const tkx__component *c, void *user_data, tkx_error **
 tkx_status tkx__parts_pretok(tkx_tokenizer *t, tkx__json_text raw, tkx__arena *arena,
                              tkx_error **err)
 {
-    tkx__pretok *p = &t->pretok;
     tkx_status st = tkx__component_walk(raw, "pre_tokenizer", arena, add_cut, t, err);
 
-    p->is_plain = p->n_cuts > 0;
-    for (size_t i = 0; i < p->n_cuts; i++)
-        p->is_plain &=
-            p->cuts[i].kind == TKX__CUT_SPLIT && p->cuts[i].behavior == TKX__ISOLATED;
-    return st;
-}
-
-/* ---- decoder ---- */
-
-static tkx_status add_replacement(tkx__decoder *d, const char *from, size_t n_from,
-                                  const char *to, size_t n_to, tkx_error **err)
-{
-    tkx__replacement *r;
-
-    if (n_from == 0 || n_from > TKX__MAX_REPLACEMENT_BYTES ||
-        n_to > TKX__MAX_REPLACEMENT_BYTES || d->n_replacements == TKX__MAX_REPLACEMENTS)
-        return tkx__fail(
-            err, TKX_ERR_LIMIT,
-            "decoder: more than %d replacements, or one longer than %d bytes",
-            TKX__MAX_REPLACEMENTS, TKX__MAX_REPLACEMENT_BYTES);
-    r = &d->replacements[d->n_replacements++];
-    memcpy(r->from, from, n_from);
-    if (n_to > 0)
-        memcpy(r->to, to, n_to);
-    r->from_size = n_from;
-    r->to_size = n_to;
-    return TKX_OK;
-}
-
-static tkx_status add_strip(tkx__decoder *d, const tkx__component *c, tkx_error **err)
-{
-    if (c->stop != 0 || c->start < 0 || c->content.size == 0 ||
-        c->content.size > sizeof d->strip || d->n_strip > 0)
-        return tkx__fail(err, TKX_ERR_UNSUPPORTED,
-                         "decoder: only one Strip, of one character from the start, is "
-                         "offered");
-    memcpy(d->strip, c->content.data, c->content.size);
-    d->strip_size = c->content.size;
-    d->n_strip = (size_t)c->start;
-    return TKX_OK;
-}
-
-static tkx_status add_decoder(const tkx__component *c, void *user_data, tkx_error **err)
-{
-    tkx__decoder *d = &((tkx_tokenizer *)user_data)->decoder;
-    tkx__prepend scheme = TKX__PREPEND_NEVER;
-    uint8_t sign[4];
-    size_t n = 0;
-    tkx_status st;
-
-    d->is_spaced = false;
-    if (tkx__component_is(c, "ByteLevel")) {
-        d->is_byte_level = true;
-        return TKX_OK;
-    }
-    if (tkx__component_is(c, "ByteFallback")) {
-        d->has_byte_tokens = true;
-        return TKX_OK;
-    }
-    if (tkx__component_is(c, "Fuse"))
-        return TKX_OK;
-    if (tkx__component_is(c, "Strip"))
-        return add_strip(d, c, err);
-    if (tkx__component_is(c, "Replace") && c->has_pattern && !c->is_regex)
-        return add_replacement(d, c->pattern.data, c->pattern.size, c->content.data,
-                               c->content.size, err);
-    if (!tkx__component_is(c, "Metaspace"))
-        return unsupported("decoder", c,
-                           "ByteLevel, ByteFallback, Fuse, Strip, Replace (of a text), "
-                           "Metaspace",
-                           err);
-    st = read_scheme(c, &scheme, err);
     if (st == TKX_OK)
-        st = read_sign(c, sign, &n, err);
-    d->drops_in_first = scheme != TKX__PREPEND_NEVER;
-    return st == TKX_OK ? add_replacement(d, (const char *)sign, n, " ", 1, err) : st;
-}
-
-tkx_status tkx__parts_decoder(tkx_tokenizer *t, tkx__json_text raw, tkx__arena *arena,
-                              tkx_error **err)
-{
-    tkx_status st;
-
-    t->decoder.is_spaced = true; /* until the file says otherwise */
-    st = tkx__component_walk(raw, "decoder", arena, add_decoder, t, err);
-    if (st == TKX_OK && t->is_byte_level != t->decoder.is_byte_level)
-        return tkx__fail(err, TKX_ERR_UNSUPPORTED,
-                         "the pre_tokenizer and the decoder must both be ByteLevel, or "
-                         "neither");
+        tkx__pretok_finish(&t->pretok);
     return st;
 }

@@ -69,17 +69,16 @@ static tkx_status add_named(around *a, const tkx__component *c,
 
 /* One of {"SpecialToken": {"id": name}} and {"Sequence": {..}}. */
 static tkx_status read_member(around *a, const tkx__component *c, tkx__json_text raw,
-                              bool *is_after, tkx_error **err)
+                              size_t *n_sequences, tkx_error **err)
 {
     tkx__json_reader r;
     tkx__json_text key, field, name = {0};
-    bool is_sequence = false;
     tkx_status st;
 
     tkx__json_reader_init(&r, raw.data, raw.size, a->arena, 0);
     tkx__json_read_object(&r);
     while (tkx__json_read_key(&r, &key)) {
-        is_sequence |= tkx__json_text_is(&key, "Sequence");
+        *n_sequences += tkx__json_text_is(&key, "Sequence");
         if (!tkx__json_text_is(&key, "SpecialToken")) {
             tkx__json_skip(&r);
             continue;
@@ -95,14 +94,13 @@ static tkx_status read_member(around *a, const tkx__component *c, tkx__json_text
     st = tkx__json_finish(&r, "post_processor, single", err);
     if (st != TKX_OK)
         return st;
-    *is_after |= is_sequence;
-    return name.data ? add_named(a, c, &name, *is_after, err) : TKX_OK;
+    return name.data ? add_named(a, c, &name, *n_sequences > 0, err) : TKX_OK;
 }
 
 static tkx_status read_template(around *a, const tkx__component *c, tkx_error **err)
 {
     tkx__json_reader r;
-    bool is_after = false;
+    size_t n_sequences = 0;
     tkx_status st = TKX_OK;
 
     tkx__json_reader_init(&r, c->single.data, c->single.size, a->arena, 0);
@@ -112,9 +110,16 @@ static tkx_status read_template(around *a, const tkx__component *c, tkx_error **
 
         tkx__json_skip_raw(&r, &member);
         if (member.size > 0)
-            st = read_member(a, c, member, &is_after, err);
+            st = read_member(a, c, member, &n_sequences, err);
     }
-    return st == TKX_OK ? tkx__json_finish(&r, "post_processor, single", err) : st;
+    if (st == TKX_OK)
+        st = tkx__json_finish(&r, "post_processor, single", err);
+    if (st == TKX_OK && n_sequences != 1)
+        return tkx__fail(err, TKX_ERR_UNSUPPORTED,
+                         "post_processor: a template with the text %zu times is not "
+                         "offered; it must have it once",
+                         n_sequences);
+    return st;
 }
 
 /* ["</s>", 2] */
@@ -138,23 +143,45 @@ static tkx_status read_pair(around *a, const tkx__json_text *raw, bool is_after,
     return st == TKX_OK ? add_id(a->tokenizer, is_after, id, err) : st;
 }
 
+/* A processor wraps what those before it made: its ids[n_old..n) go to the front. */
+static void put_in_front(uint32_t *ids, size_t n_old, size_t n)
+{
+    uint32_t old[TKX__MAX_AROUND];
+
+    memcpy(old, ids, n_old * sizeof *ids);
+    memmove(ids, ids + n_old, (n - n_old) * sizeof *ids);
+    memcpy(ids + n - n_old, old, n_old * sizeof *ids);
+}
+
+static tkx_status read_ids(const tkx__component *c, around *a, tkx_error **err)
+{
+    tkx_status st;
+
+    if (tkx__component_is(c, "TemplateProcessing"))
+        return read_template(a, c, err);
+    st = read_pair(a, &c->cls, false, err);
+    return st == TKX_OK ? read_pair(a, &c->sep, true, err) : st;
+}
+
 static tkx_status add_post(const tkx__component *c, void *user_data, tkx_error **err)
 {
+    around *a = user_data;
+    tkx_tokenizer *t = a->tokenizer;
+    const size_t n_old = t->n_before;
     tkx_status st;
 
     if (tkx__component_is(c, "ByteLevel"))
         return TKX_OK; /* moves offsets, not ids */
-    if (tkx__component_is(c, "TemplateProcessing"))
-        return read_template(user_data, c, err);
-    if (!tkx__component_is(c, "RobertaProcessing") &&
+    if (!tkx__component_is(c, "TemplateProcessing") &&
+        !tkx__component_is(c, "RobertaProcessing") &&
         !tkx__component_is(c, "BertProcessing"))
-        return tkx__fail(err, TKX_ERR_UNSUPPORTED,
-                         "post_processor '%.*s' is not offered; offered are ByteLevel, "
-                         "TemplateProcessing, RobertaProcessing, BertProcessing",
-                         (int)(c->type.size < 64 ? c->type.size : 64),
-                         c->type.data ? c->type.data : "");
-    st = read_pair(user_data, &c->cls, false, err);
-    return st == TKX_OK ? read_pair(user_data, &c->sep, true, err) : st;
+        return tkx__parts_unsupported("post_processor", c,
+                                      "ByteLevel, TemplateProcessing, "
+                                      "RobertaProcessing, BertProcessing",
+                                      err);
+    st = read_ids(c, a, err);
+    put_in_front(t->before, n_old, t->n_before);
+    return st;
 }
 
 tkx_status tkx__parts_post(tkx_tokenizer *t, tkx__json_text raw, tkx__arena *arena,

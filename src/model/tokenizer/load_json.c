@@ -200,7 +200,7 @@ static tkx_status finish_unigram(loading *l)
 {
     tkx_tokenizer *t = l->t;
     tkx__unigram *u = &t->unigram;
-    double least = 0;
+    double least = u->n_scores > 0 ? u->scores[0] : 0;
     tkx_status st = tkx__trie_init(&u->trie, t->vocab.texts_size, l->err);
 
     t->kind = TKX__TOKENIZER_UNIGRAM;

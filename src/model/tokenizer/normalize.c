@@ -21,6 +21,7 @@ void tkx__normalizer_clear(tkx__normalizer *normalizer)
 {
     for (size_t i = 0; i < normalizer->n_steps; i++) {
         tkx__splitter_clear(&normalizer->steps[i].splitter);
+        tkx__charsmap_clear(&normalizer->steps[i].charsmap);
         tkx__free(normalizer->steps[i].text);
     }
     *normalizer = (tkx__normalizer){0};
@@ -261,6 +262,9 @@ static tkx_status apply(const tkx__norm_step *step, const uint8_t *text, size_t 
         return TKX_OK;
     case TKX__NORM_REPLACE:
         return replace(step, text, n, out, err);
+    case TKX__NORM_CHARSMAP:
+        tkx__charsmap_apply(&step->charsmap, text, n, out);
+        return TKX_OK;
     default:
         return to_form(text, n, step->kind, out, err);
     }

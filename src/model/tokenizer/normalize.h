@@ -12,6 +12,7 @@
 #include <tkx/error.h>
 
 #include "base/buf.h"
+#include "model/tokenizer/charsmap.h"
 #include "model/tokenizer/scan.h"
 
 #define TKX__MAX_STEPS 16
@@ -25,7 +26,8 @@ typedef enum tkx__norm_kind {
     TKX__NORM_STRIP,
     TKX__NORM_STRIP_ACCENTS,
     TKX__NORM_PREPEND, /* text before a text that is not empty */
-    TKX__NORM_REPLACE  /* every match of splitter becomes text */
+    TKX__NORM_REPLACE, /* every match of splitter becomes text */
+    TKX__NORM_CHARSMAP
 } tkx__norm_kind;
 
 typedef struct tkx__norm_step {
@@ -34,6 +36,7 @@ typedef struct tkx__norm_step {
     tkx__splitter splitter;
     char *text;
     size_t text_size;
+    tkx__charsmap charsmap;
 } tkx__norm_step;
 
 typedef struct tkx__normalizer {

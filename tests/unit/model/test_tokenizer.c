@@ -283,7 +283,13 @@ static const struct {
     {"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"a\"]}}", "merge 0", TKX_ERR_PARSE},
     {"{\"model\":{\"vocab\":{\"a\":0},\"unk_token\":\"u\"}}", "unk_token", TKX_ERR_PARSE},
     {"{\"normalizer\":{\"type\":\"Precompiled\"},\"model\":{\"vocab\":{\"a\":0}}}",
-     "Precompiled", TKX_ERR_UNSUPPORTED},
+     "Precompiled", TKX_ERR_PARSE},
+    {"{\"normalizer\":{\"type\":\"Nmt\"},\"model\":{\"vocab\":{\"a\":0}}}", "Nmt",
+     TKX_ERR_UNSUPPORTED},
+    {"{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Strip\",\"content\":"
+     "\" "
+     "\",\"start\":1,\"stop\":0},{\"type\":\"Fuse\"}]},\"model\":{\"vocab\":{\"a\":0}}}",
+     "Strip", TKX_ERR_UNSUPPORTED},
     {"{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"},\"model\":{\"vocab\":{\"a\":0}}}",
      "UnicodeScripts", TKX_ERR_UNSUPPORTED},
     {"{\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"vocab\":{\"a\":0}}}",
