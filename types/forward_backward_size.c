@@ -44,7 +44,7 @@ size_t tkx__fb_shape_size(const tkx_tensor *t)
     size_t size = 0;
 
     if (!t->has_shape)
-        return tkx__varint_size(t->n_values);
+        return t->is_sparse ? 0 : tkx__varint_size(t->n_values);
     for (size_t i = 0; i < t->n_dims; i++)
         size += tkx__varint_size((uint64_t)t->shape[i]);
     return size;

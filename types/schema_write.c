@@ -51,10 +51,23 @@ static void write_members(tkx__json_writer *w, const tkx_json_member_list *list)
     }
 }
 
+static bool has_member(const tkx_json_member_list *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The one version that dimuon has is always told. */
 static void write_optimizer(tkx__json_writer *w, const tkx_optimizer_config *config)
 {
+    const char *type = config->type ? config->type : "adamw";
+
     tkx__json_begin_object(w);
-    tkx__json_member_string(w, "type", config->type ? config->type : "adamw");
+    tkx__json_member_string(w, "type", type);
+    if (strcmp(type, "dimuon") == 0 && !has_member(&config->fields, "version"))
+        tkx__json_member_i64(w, "version", 1);
     write_members(w, &config->fields);
     tkx__json_end_object(w);
 }

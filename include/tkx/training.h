@@ -29,7 +29,7 @@ typedef struct tkx_lora_options {
     const tkx_pair *user_metadata;
     size_t n_user_metadata;
     const char *optimizer;                   /* family; NULL: adamw */
-    const tkx_json_member *optimizer_fields; /* such as "version" and "1" of dimuon */
+    const tkx_json_member *optimizer_fields; /* more of it; dimuon's version is 1 */
     size_t n_optimizer_fields;
     int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */
     tkx_json_member_list extra_json; /* more members of the request */

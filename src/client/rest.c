@@ -51,7 +51,7 @@ static bool is_plain(char c, bool is_query)
 {
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
         return true;
-    return c && strchr(is_query ? "-._~" : "-._~:@!$&'()*+,;=", c);
+    return c && strchr(is_query ? "-._~" : "-._~:@!$&'()*+,;=|^[]", c);
 }
 
 static void put_escaped(tkx__buf *out, const char *text, size_t size, bool is_query,

@@ -14,6 +14,7 @@ void tkx__rest_page_query(const tkx__rest_route *route, const tkx_page *page,
                           char numbers[2][24], tkx_pair query[4])
 {
     const char *scope = page->access_scope ? page->access_scope : OWNED;
+    bool has_project = page->project_id && *page->project_id;
 
     snprintf(numbers[0], 24, "%" PRId64,
              page->limit < 0 ? route->page_size : page->limit);
@@ -21,7 +22,7 @@ void tkx__rest_page_query(const tkx__rest_route *route, const tkx_page *page,
     query[0] = (tkx_pair){"limit", numbers[0]};
     query[1] = (tkx_pair){"offset", numbers[1]};
     query[2] = (tkx_pair){"access_scope", route->has_scope ? scope : NULL};
-    query[3] = (tkx_pair){"project_id", page->project_id};
+    query[3] = (tkx_pair){"project_id", has_project ? page->project_id : NULL};
 }
 
 tkx_status tkx__rest_list(tkx_rest *rest, const tkx__rest_route *route,

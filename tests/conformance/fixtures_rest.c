@@ -18,7 +18,6 @@ void fixture_search(fixture *f, tkx_session_search *q)
     const jdom *cursor = jdom_get(f->args, "cursor");
     tkx_session_status_filter *filters =
         tkx__arena_zalloc(f->arena, jdom_count(statuses) + 1, sizeof *filters);
-    char *json = tkx__arena_alloc(f->arena, 400, 1);
 
     for (size_t i = 0; i < jdom_count(statuses); i++) {
         const jdom *status = jdom_at(statuses, i);
@@ -38,12 +37,8 @@ void fixture_search(fixture *f, tkx_session_search *q)
     q->statuses = filters;
     q->n_statuses = jdom_count(statuses);
     q->limit = jdom_i64(jdom_get(f->args, "limit"), q->limit);
-    if (!jdom_is_null(cursor)) {
-        snprintf(json, 400, "{\"last_created_at\":\"%s\",\"last_session_id\":\"%s\"}",
-                 fixture_text(f, cursor, "last_created_at"),
-                 fixture_text(f, cursor, "last_session_id"));
-        q->cursor_json = json;
-    }
+    if (!jdom_is_null(cursor))
+        q->cursor_json = fixture_json(f, cursor);
 }
 
 static tkx_page page(const live *l)

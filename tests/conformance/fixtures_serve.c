@@ -229,6 +229,19 @@ static void give_config(live *l, size_t i)
     tkx__buf_clear(&buf);
 }
 
+/* What stands between the quotes. */
+static void put_inner(tkx__buf *buf, const char *text)
+{
+    tkx__json_writer w;
+    tkx__buf quoted;
+
+    tkx__buf_init(&quoted, SIZE_MAX);
+    tkx__json_writer_init(&w, &quoted, 0);
+    tkx__json_put_string(&w, text);
+    tkx__buf_append(buf, quoted.data + 1, quoted.size - 2);
+    tkx__buf_clear(&quoted);
+}
+
 /* Each "%s" of the format is the id. */
 static void give_filled(live *l, size_t i, const char *format, const char *id)
 {
@@ -237,7 +250,7 @@ static void give_filled(live *l, size_t i, const char *format, const char *id)
     tkx__buf_init(&buf, SIZE_MAX);
     for (const char *at; (at = strstr(format, "%s")); format = at + 2) {
         tkx__buf_append(&buf, format, (size_t)(at - format));
-        tkx__buf_puts(&buf, id);
+        put_inner(&buf, id);
     }
     tkx__buf_puts(&buf, format);
     fake_io_answer_bytes(l->io, i, 200, NULL, tkx__buf_text(&buf), buf.size);
