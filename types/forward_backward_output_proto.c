@@ -11,18 +11,19 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "types/forward_backward_output.h"
+#include "types/metrics.h"
 #include "types/owned.h"
 #include "types/tensor.h"
 #include "types/tensor_proto.h"
 
 /* Far beyond what one request may hold; a record may claim any number without data. */
-enum { MAX_DATUMS = 1 << 20 };
+enum { MAX_DATUMS = 1 << 20, MAX_FIELDS = 1024 };
 
 typedef struct raw_field {
     tkx__wire_field name;
     tkx__wire_field data;
     tkx__wire_field offsets;
-    tkx__wire_field trailing;
+    tkx__proto_ints trailing;
     uint64_t dtype;
 } raw_field;
 
@@ -52,8 +53,8 @@ static bool gather_batched(tkx__proto *p, const tkx__wire_field *message, raw_fi
             raw->offsets = f;
         else if (tkx__wire_is(&f, 3, TKX__WIRE_VARINT))
             raw->dtype = f.value;
-        else if (tkx__wire_is(&f, 4, TKX__WIRE_LEN))
-            raw->trailing = f;
+        else if (tkx__proto_is_ints(&f, 4) && !tkx__proto_add_ints(p, &f, &raw->trailing))
+            return false;
     }
     return !w.is_bad || cut_short(p);
 }
@@ -103,6 +104,8 @@ static bool count_record(tkx__proto *p, const tkx__wire_field *record, size_t *n
     }
     if (w.is_bad)
         return cut_short(p);
+    if (*n_fields > MAX_FIELDS)
+        return tkx__proto_fail(p, TKX_ERR_PARSE, "too many fields in a record");
     if (announced > MAX_DATUMS)
         return tkx__proto_fail(p, TKX_ERR_PARSE, "impossible number of datums");
     *n_datums = announced ? (size_t)announced : in_first;
@@ -131,11 +134,12 @@ static bool open_batch(tkx__proto *p, const raw_field *raw, size_t n_datums, bat
     memset(b, 0, sizeof *b);
     if (!tkx__proto_text(p, &raw->name, &b->name) ||
         !tkx__proto_i64s(p, &raw->offsets, &b->offsets, &n_offsets) ||
-        !tkx__proto_packed(p, &raw->trailing, &b->trailing, &b->n_trailing) ||
         !tkx__proto_elements(p, raw->dtype, raw->data.bytes, raw->data.size, &b->dtype,
                              &values, &n_values))
         return false;
     b->values = values;
+    b->trailing = raw->trailing.items;
+    b->n_trailing = raw->trailing.count;
     b->element = tkx__wire_dtype_size(raw->dtype);
     b->data_size = raw->data.size;
     if (!tkx__shape_elements(b->trailing, b->n_trailing, &b->product))
@@ -172,16 +176,30 @@ static bool slice(tkx__proto *p, const batch *b, size_t i, int64_t *shape, tkx_t
     return true;
 }
 
-/* Field number at of every datum of the record. */
+/* Where a field of the first datum stands; of a name that comes twice the last holds. */
+static size_t place_of(const tkx_named_tensor *fields, size_t n, const char *name)
+{
+    size_t at = 0;
+
+    while (at < n && strcmp(fields[at].name, name) != 0)
+        at++;
+    return at;
+}
+
+/* One more field of every datum of the record, which has room for n_fields. */
 static bool fill_field(tkx__proto *p, const raw_field *raw, size_t n_datums,
-                       size_t n_fields, size_t at, tkx_named_tensor *fields)
+                       size_t n_fields, size_t *n_filled, tkx_named_tensor *fields)
 {
     batch b;
     int64_t *shapes;
-    size_t n_dims;
+    size_t n_dims, at;
 
     if (!open_batch(p, raw, n_datums, &b))
         return false;
+    if (n_datums == 0)
+        return true;
+    at = place_of(fields, *n_filled, b.name);
+    *n_filled += at == *n_filled;
     n_dims = 1 + b.n_trailing;
     if (b.n_trailing > 16)
         return tkx__proto_fail(p, TKX_ERR_PARSE, "too many dimensions");
@@ -207,7 +225,7 @@ static bool fill_record(tkx__proto *p, const tkx__wire_field *record,
     raw_field raw;
     size_t n_datums = 0;
     size_t n_fields = 0;
-    size_t at = 0;
+    size_t n_filled = 0;
 
     if (!count_record(p, record, &n_datums, &n_fields))
         return false;
@@ -217,11 +235,11 @@ static bool fill_record(tkx__proto *p, const tkx__wire_field *record,
     while (tkx__wire_next(&w, &f))
         if (tkx__wire_is(&f, 2, TKX__WIRE_LEN) &&
             (!gather_field(p, &f, &raw) ||
-             !fill_field(p, &raw, n_datums, n_fields, at++, fields)))
+             !fill_field(p, &raw, n_datums, n_fields, &n_filled, fields)))
             return false;
     for (size_t i = 0; i < n_datums; i++) {
         outputs[out->n_outputs + i].fields = fields + i * n_fields;
-        outputs[out->n_outputs + i].n_fields = n_fields;
+        outputs[out->n_outputs + i].n_fields = n_filled;
     }
     out->n_outputs += n_datums;
     return true;
@@ -307,6 +325,8 @@ static bool read_output(tkx__proto *p, const char *bytes, size_t size,
         else if (tkx__wire_is(&f, 3, TKX__WIRE_LEN))
             ok = fill_metric(p, &f, &metrics[out->n_metrics++]);
     }
+    if (ok && !tkx__metrics_unite(metrics, &out->n_metrics))
+        ok = tkx__proto_fail(p, TKX_ERR_NO_MEMORY, "no memory to sort metrics");
     out->loss_fn_outputs = outputs;
     out->metrics = metrics;
     out->loss_fn_output_type = cut_type(out->loss_fn_output_type, c.n_records);

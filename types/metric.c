@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* metric.c - metrics from JSON, and finding one by name. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "types/list.h"
 #include "types/metrics.h"
 
@@ -12,6 +14,46 @@ const tkx_metric *tkx_metric_find(const tkx_metric *metrics, size_t n_metrics,
         if (strcmp(metrics[i].name, name) == 0)
             return &metrics[i];
     return NULL;
+}
+
+static int by_name_and_place(const void *a, const void *b)
+{
+    const tkx_metric *x = *(const tkx_metric *const *)a;
+    const tkx_metric *y = *(const tkx_metric *const *)b;
+    int order = strcmp(x->name, y->name);
+
+    return order ? order : (x > y) - (x < y);
+}
+
+bool tkx__metrics_unite(tkx_metric *metrics, size_t *count)
+{
+    size_t n = 0;
+    tkx_metric **sorted;
+
+    if (*count < 2)
+        return true;
+    sorted = tkx__calloc(*count, sizeof *sorted);
+    if (!sorted)
+        return false;
+    for (size_t i = 0; i < *count; i++)
+        sorted[i] = &metrics[i];
+    qsort(sorted, *count, sizeof *sorted, by_name_and_place);
+    for (size_t i = 0, first = 0; i < *count; i++) {
+        if (i == first || strcmp(sorted[first]->name, sorted[i]->name) != 0) {
+            first = i;
+            continue;
+        }
+        const char *name = sorted[first]->name;
+        *sorted[first] = *sorted[i];
+        sorted[first]->name = name;
+        sorted[i]->name = NULL;
+    }
+    tkx__free(sorted);
+    for (size_t i = 0; i < *count; i++)
+        if (metrics[i].name)
+            metrics[n++] = metrics[i];
+    *count = n;
+    return true;
 }
 
 static void read_metric(tkx__json_reader *r, tkx_metric *metric)
@@ -49,6 +91,9 @@ void tkx__metrics_read_json(tkx__json_reader *r, const tkx_metric **metrics,
             tkx__json_fail(r, TKX_ERR_NO_MEMORY, "no memory for a name");
         read_metric(r, metric);
     }
+    if (r->status == TKX_OK &&
+        !tkx__metrics_unite((tkx_metric *)(void *)l.items, &l.count))
+        tkx__json_fail(r, TKX_ERR_NO_MEMORY, "no memory to sort metrics");
     *metrics = (tkx_metric *)(void *)l.items;
     *count = l.count;
 }

@@ -80,18 +80,20 @@ static bool take(tkx__wire *w, tkx__wire_field *f)
 
 bool tkx__wire_next(tkx__wire *w, tkx__wire_field *f)
 {
+    uint32_t open[MAX_GROUPS]; /* their numbers: an end must fit its begin */
     int n_groups = 0;
 
     while (!w->is_bad && (w->at < w->end || n_groups)) {
         if (w->at == w->end || !take(w, f))
             break;
-        if (f->wire == WIRE_GROUP && ++n_groups <= MAX_GROUPS)
-            continue;
-        if (f->wire == WIRE_GROUP_END && --n_groups >= 0)
-            continue;
-        if (f->wire == WIRE_GROUP || f->wire == WIRE_GROUP_END)
-            break;
-        if (!n_groups)
+        if (f->wire == WIRE_GROUP && n_groups < MAX_GROUPS)
+            open[n_groups++] = (uint32_t)f->number;
+        else if (f->wire == WIRE_GROUP_END && n_groups > 0 &&
+                 open[n_groups - 1] == f->number)
+            n_groups--;
+        else if (f->wire == WIRE_GROUP || f->wire == WIRE_GROUP_END)
+            w->is_bad = true;
+        else if (!n_groups)
             return true;
     }
     if (w->at < w->end || n_groups)

@@ -3,7 +3,7 @@
  * sample_response_proto.c - the sample result in protobuf.
  *
  * A field of an unexpected wire type counts as unknown and is skipped.  Of a field given
- * twice the last one holds.
+ * twice the last one holds; messages given twice merge.
  */
 #include "base/error.h"
 #include "types/owned.h"
@@ -64,10 +64,9 @@ static bool build_topk(tkx__proto *p, const raw_topk *raw, const tkx_topk **out)
     if (!tkx__proto_i32s(p, &raw->tokens, &tokens, &n_tokens) ||
         !tkx__proto_f32s(p, &raw->logprobs, &logprobs, &n_logprobs))
         return false;
-    if (n_tokens != n_logprobs || raw->k > n_tokens || n_tokens % raw->k ||
-        n_tokens / raw->k != raw->length)
+    if (n_tokens / raw->k < raw->length || n_logprobs / raw->k < raw->length)
         return tkx__proto_fail(p, TKX_ERR_PARSE,
-                               "a top-k matrix has not length times k cells");
+                               "a top-k matrix has fewer than length times k cells");
     rows = new_array(p, (size_t)raw->length, sizeof *rows);
     topk = new_array(p, 1, sizeof *topk);
     if (!rows || !topk)
@@ -120,6 +119,7 @@ static bool read_sequence(tkx__proto *p, const tkx__wire_field *message, tkx_seq
     }
     if (w.is_bad)
         return cut_short(p);
+    reason = (uint32_t)reason; /* an enum keeps 32 bits */
     if (reason > 1)
         return tkx__proto_fail(p, TKX_ERR_PARSE, "unknown stop reason");
     s->stop_reason = reason ? TKX_STOP_REASON_LENGTH : TKX_STOP_REASON_STOP;
@@ -130,29 +130,53 @@ static bool read_sequence(tkx__proto *p, const tkx__wire_field *message, tkx_seq
     return build_topk(p, &topk, &s->topk);
 }
 
-static bool read_tensor(tkx__proto *p, const tkx__wire_field *message,
-                        const tkx_tensor **out)
+/* The parts of a response that its singular messages hold. */
+typedef struct raw_parts {
+    tkx__wire_field prompt;
+    raw_topk topk;
+    tkx__raw_tensor targets;
+    bool has_alt;
+    tkx__raw_tensor alt_tokens;
+    tkx__raw_tensor alt_logprobs;
+} raw_parts;
+
+static bool build_tensor(tkx__proto *p, const tkx__raw_tensor *raw,
+                         const tkx_tensor **out)
 {
     tkx_tensor *tensor = new_array(p, 1, sizeof *tensor);
 
     *out = tensor;
-    return tensor && tkx__tensor_read_proto(p, message, tensor);
+    return tensor && tkx__tensor_build(p, raw, tensor);
 }
 
-static bool read_alt_tokens(tkx__proto *p, const tkx__wire_field *message,
-                            tkx_sample_response *out)
+static bool gather_alt(tkx__proto *p, const tkx__wire_field *message, raw_parts *raw)
 {
     tkx__wire w = tkx__wire_on(message->bytes, message->size);
     tkx__wire_field f;
     bool ok = true;
 
+    raw->has_alt = true;
     while (ok && tkx__wire_next(&w, &f)) {
         if (tkx__wire_is(&f, 1, TKX__WIRE_LEN))
-            ok = read_tensor(p, &f, &out->alt_tokens);
+            ok = tkx__tensor_gather(p, &f, &raw->alt_tokens);
         else if (tkx__wire_is(&f, 2, TKX__WIRE_LEN))
-            ok = read_tensor(p, &f, &out->alt_logprobs);
+            ok = tkx__tensor_gather(p, &f, &raw->alt_logprobs);
     }
     return ok && (!w.is_bad || cut_short(p));
+}
+
+static bool build_parts(tkx__proto *p, const raw_parts *raw, tkx_sample_response *out)
+{
+    if (raw->prompt.size &&
+        !tkx__proto_f32s(p, &raw->prompt, &out->prompt_logprobs, &out->n_prompt_logprobs))
+        return false;
+    if (raw->targets.is_given &&
+        !build_tensor(p, &raw->targets, &out->target_prompt_logprobs))
+        return false;
+    if (raw->has_alt && (!build_tensor(p, &raw->alt_tokens, &out->alt_tokens) ||
+                         !build_tensor(p, &raw->alt_logprobs, &out->alt_logprobs)))
+        return false;
+    return build_topk(p, &raw->topk, &out->topk_prompt_logprobs);
 }
 
 static size_t count_sequences(const char *bytes, size_t size)
@@ -171,8 +195,7 @@ static bool read_response(tkx__proto *p, const char *bytes, size_t size,
 {
     tkx__wire w = tkx__wire_on(bytes, size);
     tkx__wire_field f;
-    tkx__wire_field prompt = {0};
-    raw_topk topk = {0};
+    raw_parts raw = {0};
     bool ok = true;
 
     out->sequences = new_array(p, count_sequences(bytes, size), sizeof *out->sequences);
@@ -181,22 +204,19 @@ static bool read_response(tkx__proto *p, const char *bytes, size_t size,
         if (tkx__wire_is(&f, 1, TKX__WIRE_LEN))
             ok = read_sequence(p, &f, &out->sequences[out->n_sequences++]);
         else if (tkx__wire_is(&f, 2, TKX__WIRE_LEN))
-            prompt = f;
+            raw.prompt = f;
         else if (tkx__wire_is(&f, 3, TKX__WIRE_LEN))
-            ok = gather_topk(p, &f, &topk);
+            ok = gather_topk(p, &f, &raw.topk);
         else if (tkx__wire_is(&f, 4, TKX__WIRE_VARINT))
             out->prompt_cache_hit_tokens = (int32_t)f.value;
         else if (tkx__wire_is(&f, 5, TKX__WIRE_LEN))
-            ok = read_tensor(p, &f, &out->target_prompt_logprobs);
+            ok = tkx__tensor_gather(p, &f, &raw.targets);
         else if (tkx__wire_is(&f, 6, TKX__WIRE_LEN))
-            ok = read_alt_tokens(p, &f, out);
+            ok = gather_alt(p, &f, &raw);
     }
     if (!ok || w.is_bad)
         return ok && cut_short(p);
-    if (prompt.size &&
-        !tkx__proto_f32s(p, &prompt, &out->prompt_logprobs, &out->n_prompt_logprobs))
-        return false;
-    return build_topk(p, &topk, &out->topk_prompt_logprobs);
+    return build_parts(p, &raw, out);
 }
 
 tkx_status tkx__sample_response_decode_proto(const void *bytes, size_t size,

@@ -98,28 +98,40 @@ bool tkx__proto_text(tkx__proto *p, const tkx__wire_field *field, const char **t
     return *text || tkx__proto_fail(p, TKX_ERR_NO_MEMORY, "no memory for a text");
 }
 
-bool tkx__proto_packed(tkx__proto *p, const tkx__wire_field *field,
-                       const int64_t **values, size_t *count)
+static bool add_int(tkx__proto *p, uint64_t value, tkx__proto_ints *list)
+{
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 4;
+        int64_t *items = new_array(p, room, sizeof *items);
+
+        if (!items)
+            return false;
+        if (list->count)
+            memcpy(items, list->items, list->count * sizeof *items);
+        list->items = items;
+        list->room = room;
+    }
+    list->items[list->count++] = (int64_t)value;
+    return true;
+}
+
+bool tkx__proto_add_ints(tkx__proto *p, const tkx__wire_field *field,
+                         tkx__proto_ints *list)
 {
     tkx__wire w = tkx__wire_on(field->bytes, field->size);
-    int64_t *array = new_array(p, field->size, sizeof *array); /* a byte each at least */
     uint64_t value;
-    size_t n = 0;
 
-    if (!array)
-        return false;
+    if (field->wire == TKX__WIRE_VARINT)
+        return add_int(p, field->value, list);
     while (w.at < w.end && tkx__wire_varint(&w, &value))
-        array[n++] = (int64_t)value;
-    if (w.is_bad)
-        return tkx__proto_fail(p, TKX_ERR_PARSE, "a packed list is cut short");
-    *values = array;
-    *count = n;
-    return true;
+        if (!add_int(p, value, list))
+            return false;
+    return !w.is_bad || tkx__proto_fail(p, TKX_ERR_PARSE, "a packed list is cut short");
 }
 
 size_t tkx__wire_dtype_size(uint64_t wire_dtype)
 {
-    switch (wire_dtype) {
+    switch ((uint32_t)wire_dtype) { /* an enum keeps 32 bits */
     case WIRE_F32:
     case WIRE_I32_T:
         return 4;
@@ -171,44 +183,60 @@ bool tkx__proto_elements(tkx__proto *p, uint64_t wire_dtype, const char *bytes,
                          size_t *count)
 {
     size_t element = tkx__wire_dtype_size(wire_dtype);
+    uint32_t kind = (uint32_t)wire_dtype;
 
     if (!element)
         return tkx__proto_fail(p, TKX_ERR_PARSE, "unknown dtype");
     if (size % element)
         return tkx__proto_fail(p, TKX_ERR_PARSE, "an array ends inside an element");
     *count = size / element;
-    *dtype = wire_dtype == WIRE_F32 || wire_dtype == WIRE_BF16 ? TKX_DTYPE_FLOAT32
-                                                               : TKX_DTYPE_INT64;
-    if (wire_dtype == WIRE_BF16)
+    *dtype = kind == WIRE_F32 || kind == WIRE_BF16 ? TKX_DTYPE_FLOAT32 : TKX_DTYPE_INT64;
+    if (kind == WIRE_BF16)
         return widen_bf16(p, bytes, *count, values);
-    if (wire_dtype == WIRE_I32_T)
+    if (kind == WIRE_I32_T)
         return widen_i32(p, bytes, *count, values);
     return copy(p, bytes, size, element, values, count);
 }
 
-typedef struct raw_tensor {
-    tkx__wire_field values; /* size 0: empty or missing */
-    tkx__wire_field shape;
-    bool is_sparse;
-    uint64_t dtype;
-} raw_tensor;
+static bool gather_csr(tkx__proto *p, const tkx__wire_field *message,
+                       tkx__raw_tensor *raw)
+{
+    tkx__wire w = tkx__wire_on(message->bytes, message->size);
+    tkx__wire_field f;
 
-static bool read_csr(tkx__proto *p, const tkx__wire_field *message, raw_tensor *raw,
-                     tkx_tensor *t)
+    if (!raw->is_sparse) /* the other member of the oneof goes */
+        raw->values = raw->crow = raw->col = (tkx__wire_field){0};
+    raw->is_sparse = true;
+    while (tkx__wire_next(&w, &f)) {
+        if (tkx__wire_is(&f, 1, TKX__WIRE_LEN))
+            raw->values = f;
+        else if (tkx__wire_is(&f, 2, TKX__WIRE_LEN))
+            raw->crow = f;
+        else if (tkx__wire_is(&f, 3, TKX__WIRE_LEN))
+            raw->col = f;
+    }
+    return !w.is_bad || tkx__proto_fail(p, TKX_ERR_PARSE, "a message is cut short");
+}
+
+bool tkx__tensor_gather(tkx__proto *p, const tkx__wire_field *message,
+                        tkx__raw_tensor *raw)
 {
     tkx__wire w = tkx__wire_on(message->bytes, message->size);
     tkx__wire_field f;
     bool ok = true;
 
-    raw->is_sparse = true;
-    raw->values = (tkx__wire_field){0};
+    raw->is_given = true;
     while (ok && tkx__wire_next(&w, &f)) {
-        if (tkx__wire_is(&f, 1, TKX__WIRE_LEN))
+        if (tkx__wire_is(&f, 1, TKX__WIRE_LEN)) {
             raw->values = f;
-        else if (tkx__wire_is(&f, 2, TKX__WIRE_LEN))
-            ok = tkx__proto_i64s(p, &f, &t->crow, &t->n_crow);
-        else if (tkx__wire_is(&f, 3, TKX__WIRE_LEN))
-            ok = tkx__proto_i64s(p, &f, &t->col, &t->n_col);
+            raw->is_sparse = false;
+        } else if (tkx__wire_is(&f, 2, TKX__WIRE_LEN)) {
+            ok = gather_csr(p, &f, raw);
+        } else if (tkx__wire_is(&f, 3, TKX__WIRE_VARINT)) {
+            raw->dtype = f.value;
+        } else if (tkx__proto_is_ints(&f, 4)) {
+            ok = tkx__proto_add_ints(p, &f, &raw->shape);
+        }
     }
     return ok &&
            (!w.is_bad || tkx__proto_fail(p, TKX_ERR_PARSE, "a message is cut short"));
@@ -232,31 +260,19 @@ static bool check_counts(tkx__proto *p, const tkx_tensor *t)
     return true;
 }
 
-bool tkx__tensor_read_proto(tkx__proto *p, const tkx__wire_field *message, tkx_tensor *t)
+bool tkx__tensor_build(tkx__proto *p, const tkx__raw_tensor *raw, tkx_tensor *t)
 {
-    tkx__wire w = tkx__wire_on(message->bytes, message->size);
-    tkx__wire_field f;
-    raw_tensor raw = {0};
     bool ok = true;
 
     memset(t, 0, sizeof *t);
-    while (ok && tkx__wire_next(&w, &f)) {
-        if (tkx__wire_is(&f, 1, TKX__WIRE_LEN)) {
-            raw.values = f;
-            raw.is_sparse = false;
-        } else if (tkx__wire_is(&f, 2, TKX__WIRE_LEN)) {
-            ok = read_csr(p, &f, &raw, t);
-        } else if (tkx__wire_is(&f, 3, TKX__WIRE_VARINT)) {
-            raw.dtype = f.value;
-        } else if (tkx__wire_is(&f, 4, TKX__WIRE_LEN)) {
-            ok = tkx__proto_packed(p, &f, &t->shape, &t->n_dims);
-        }
-    }
-    if (w.is_bad)
-        return tkx__proto_fail(p, TKX_ERR_PARSE, "a message is cut short");
+    t->shape = raw->shape.items;
+    t->n_dims = raw->shape.count;
     t->has_shape = t->n_dims > 0;
-    t->is_sparse = raw.is_sparse;
-    ok = ok && tkx__proto_elements(p, raw.dtype, raw.values.bytes, raw.values.size,
+    t->is_sparse = raw->is_sparse;
+    if (t->is_sparse)
+        ok = tkx__proto_i64s(p, &raw->crow, &t->crow, &t->n_crow) &&
+             tkx__proto_i64s(p, &raw->col, &t->col, &t->n_col);
+    ok = ok && tkx__proto_elements(p, raw->dtype, raw->values.bytes, raw->values.size,
                                    &t->dtype, &t->values.any, &t->n_values);
     if (ok && !t->has_shape && t->n_values == 1)
         t->has_shape = true; /* a scalar: its shape has no dimensions */

@@ -31,11 +31,14 @@ static const struct {
     {"\"prompt\":{\"chunks\":[]}", 400},
     {"\"prompt\":{\"chunks\":[{\"type\":\"encoded_text\",\"tokens\":[]}]}", 400},
     {"\"shape\":[2,2,2]", 400},     /* targets of three dimensions */
-    {"\"values\":{\"dtype\"", 400}, /* an input that no loss has */
-    {"\"mode\":\"tight\"", 400},    /* a text in the configuration of ppo */
-    {"\"op\":\"auth_token\"", 404}, /* tokens are off here */
+    {"\"values\":{\"dtype\"", 400}, /* inputs that no loss has */
+    {"\"x\":{\"dtype\"", 400},
+    {"\"crow\":[0,1,1],\"col\":[0]", 400}, /* rows without a shape */
+    {"\"mode\":\"tight\"", 400},           /* a text in the configuration of ppo */
+    {"\"op\":\"auth_token\"", 404},        /* tokens are off here */
     {"\"x-tinker-request-type\":\"CreateCustomLoss\"", 404}, /* another server's id */
     {"\"age_encryption_recipients\"", 400},
+    {"\"training_run_id\":\"a[b]\"", 404}, /* a run that nobody made */
 };
 
 typedef struct text {

@@ -327,6 +327,53 @@ START_TEST(a_stalled_round_is_cut_off_and_repeated)
 }
 END_TEST
 
+/* A service that holds a poll for 300 s: our own limit of 45 s comes first, again and
+   again.  That is no trouble of the link, so the pauses stay small, and the result that
+   comes in between is taken. */
+START_TEST(a_service_that_holds_for_300_s_is_waited_for)
+{
+    const int64_t a_result_after = 3 * 300 * 1000;
+    size_t n;
+
+    start(&a);
+    while (fake_io_now(io) < a_result_after)
+        fake_io_advance(io, 1000);
+    n = fake_io_n_sent(io);
+    ck_assert_uint_ge(n, (size_t)(a_result_after / 47000));
+    ck_assert_uint_le(n, (size_t)(a_result_after / 45000) + 1);
+    for (size_t i = 1; i < n; i++) {
+        int64_t pause =
+            fake_io_sent(io, i)->sent_at_ms - fake_io_sent(io, i - 1)->ended_at_ms;
+        ck_assert_int_le(pause, 2000);
+    }
+    ck_assert_int_eq(a.n_done, 0);
+    while (fake_io_sent(io, fake_io_n_sent(io) - 1)->state != FAKE_OPEN)
+        fake_io_advance(io, 500);
+    fake_io_answer(io, fake_io_n_sent(io) - 1, 200, NULL, "{}");
+    ck_assert_int_eq(a.n_done, 1);
+    ck_assert_ptr_null(a.error);
+}
+END_TEST
+
+/* ... and one that is allowed to hold so long is asked once a hold, and its 408 at the
+   end of a hold is asked again at once. */
+START_TEST(a_longer_poll_limit_follows_the_service)
+{
+    site->poll_timeout_ms = 310 * 1000;
+    start(&a);
+    for (size_t i = 0; i < 5; i++) {
+        fake_io_advance(io, 300 * 1000);
+        ck_assert_uint_eq(fake_io_n_sent(io), i + 1);
+        fake_io_answer(io, i, 408, NULL, "{\"detail\":\"still pending\"}");
+        ck_assert_uint_eq(fake_io_n_sent(io), i + 2);
+        ck_assert_int_eq(fake_io_sent(io, i + 1)->sent_at_ms,
+                         fake_io_sent(io, i)->ended_at_ms);
+    }
+    fake_io_answer(io, 5, 200, NULL, "{}");
+    ck_assert_int_eq(a.n_done, 1);
+}
+END_TEST
+
 START_TEST(the_callers_deadline_ends_it)
 {
     start_with(&a, 10000, 0);
@@ -418,6 +465,8 @@ int main(void)
     tcase_add_test(tc, the_size_twice_is_a_protocol_error);
     tcase_add_test(tc, an_announced_size_is_reserved_before_the_fetch);
     tcase_add_test(tc, a_stalled_round_is_cut_off_and_repeated);
+    tcase_add_test(tc, a_service_that_holds_for_300_s_is_waited_for);
+    tcase_add_test(tc, a_longer_poll_limit_follows_the_service);
     tcase_add_test(tc, the_callers_deadline_ends_it);
     tcase_add_test(tc, an_unreadable_result_is_a_protocol_error);
     tcase_add_test(tc, large_results_are_decoded_by_a_worker);
