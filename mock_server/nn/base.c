@@ -198,6 +198,7 @@ tkx_status nn_base_finish(nn_base *base, tkx_error **err)
 {
     const nn_config *c = &base->config;
     size_t half = c->head_dim / 2;
+    double magnitude = c->rope_magnitude > 0 ? c->rope_magnitude : 1;
 
     base->rope_cos = nn_base_keep(base, c->max_context * half, sizeof *base->rope_cos);
     base->rope_sin = nn_base_keep(base, c->max_context * half, sizeof *base->rope_sin);
@@ -209,8 +210,8 @@ tkx_status nn_base_finish(nn_base *base, tkx_error **err)
         f = base->rope_factors ? f / (double)base->rope_factors[i]
                                : scaled_frequency(c, f);
         for (size_t p = 0; p < c->max_context; p++) {
-            base->rope_cos[p * half + i] = (float)cos((double)p * f);
-            base->rope_sin[p * half + i] = (float)sin((double)p * f);
+            base->rope_cos[p * half + i] = (float)(magnitude * cos((double)p * f));
+            base->rope_sin[p * half + i] = (float)(magnitude * sin((double)p * f));
         }
     }
     return TKX_OK;

@@ -29,6 +29,7 @@ typedef struct nn_config {
     double rope_low_freq_factor;
     double rope_high_freq_factor;
     double rope_original_context;
+    double rope_magnitude; /* of cos and sin; 0 counts as 1 */
     bool has_qkv_bias;
     bool has_qk_norm;
     bool is_tied;

@@ -17,26 +17,34 @@
 #include "model/blocks.h"
 #include "model/weights.h"
 
+/* Where a file's row belongs: elsewhere in q and k when each head's are interleaved. */
+static size_t row_of(size_t r, size_t interleaved)
+{
+    size_t in_head = interleaved ? r % interleaved : 0;
+
+    return interleaved ? r - in_head + in_head / 2 + in_head % 2 * (interleaved / 2) : r;
+}
+
 /* Rows of a stored matrix to rows of ours; interleaved: head_dim of each head, else 0. */
 static void copy_matrix(const tkx__stored *from, size_t interleaved, float *to)
 {
     for (size_t r = 0; r < from->n_rows; r++) {
         const char *row = (const char *)from->data + r * from->row_bytes;
-        size_t at = r;
 
-        if (interleaved) {
-            size_t in_head = r % interleaved;
-
-            at = r - in_head + in_head / 2 + in_head % 2 * (interleaved / 2);
-        }
-        tkx__blocks_decode(from->dtype, row, from->n_cols, to + at * from->n_cols);
+        tkx__blocks_decode(from->dtype, row, from->n_cols,
+                           to + row_of(r, interleaved) * from->n_cols);
     }
+}
+
+static void copy_bias(const float *from, size_t n, size_t interleaved, float *to)
+{
+    for (size_t i = 0; from && i < n; i++)
+        to[row_of(i, interleaved)] = from[i];
 }
 
 static void copy_vector(const float *from, size_t n, float *to)
 {
-    if (from)
-        memcpy(to, from, n * sizeof *to);
+    copy_bias(from, n, 0, to);
 }
 
 static nn_config convert(const tkx__model_config *c, size_t max_context)
@@ -51,6 +59,7 @@ static nn_config convert(const tkx__model_config *c, size_t max_context)
                     .max_context = c->max_positions,
                     .rms_eps = (double)c->rms_norm_eps,
                     .rope_theta = c->rope.theta,
+                    .rope_magnitude = c->rope.magnitude,
                     .has_qkv_bias = c->has_qkv_bias,
                     .has_qk_norm = c->has_qk_norm,
                     .is_tied = c->is_tied,
@@ -73,7 +82,7 @@ static nn_config convert(const tkx__model_config *c, size_t max_context)
     return to;
 }
 
-/* Divisors that turn theta's own frequencies into the file's (linear scaling,
+/* Divisors that turn theta's own frequencies into the file's (linear scaling, yarn,
  * rope_freqs). */
 static bool take_rope_factors(nn_base *base, const tkx__weights *w)
 {
@@ -121,8 +130,8 @@ static void copy_layer(const nn_config *c, const tkx__layer_weights *from,
     copy_matrix(&m[TKX__MAT_V], 0, to->qkv + (q + kv) * h);
     copy_matrix(&m[TKX__MAT_O], 0, to->o);
     if (c->has_qkv_bias) {
-        copy_vector(v[TKX__VEC_Q_BIAS], q, to->qkv_bias);
-        copy_vector(v[TKX__VEC_K_BIAS], kv, to->qkv_bias + q);
+        copy_bias(v[TKX__VEC_Q_BIAS], q, interleaved, to->qkv_bias);
+        copy_bias(v[TKX__VEC_K_BIAS], kv, interleaved, to->qkv_bias + q);
         copy_vector(v[TKX__VEC_V_BIAS], kv, to->qkv_bias + q + kv);
     }
     if (c->has_qk_norm) {
@@ -163,6 +172,11 @@ static tkx_status check_supported(const tkx__weights *w, const char *name,
 {
     const tkx__model_config *c = &w->config;
 
+    if (c->sliding_window > 0 && c->sliding_window < c->max_positions)
+        return nn_fail_server(err, TKX_ERR_UNSUPPORTED,
+                              "base model '%s' (%s): attention with a sliding window is "
+                              "not trained here",
+                              name, w->path);
     if (!c->has_o_bias && !c->has_mlp_bias)
         return TKX_OK;
     return nn_fail_server(err, TKX_ERR_UNSUPPORTED,

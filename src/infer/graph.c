@@ -143,11 +143,16 @@ static void start_row(void *ctx, size_t t)
 {
     const tkx__graph *g = ctx;
     size_t half = g->config->head_dim / 2;
+    float magnitude = (float)g->config->rope.magnitude;
 
     tkx__matrix_row(g->kernels, &g->embedding, (size_t)g->tokens[t].id,
                     g->x + t * g->config->hidden_size);
     tkx__rope_row(g->weights->inv_freq, half, g->tokens[t].pos, g->cos + t * half,
                   g->sin + t * half);
+    for (size_t i = t * half; magnitude != 1 && i < (t + 1) * half; i++) {
+        g->cos[i] *= magnitude;
+        g->sin[i] *= magnitude;
+    }
 }
 
 /* ---- logits ---- */

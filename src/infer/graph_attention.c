@@ -59,19 +59,20 @@ static void attend(tkx__graph *g, layer_plan *plan)
     const tkx__model_config *c = g->config;
     size_t width = c->n_heads * c->head_dim;
 
-    plan->attention =
-        (tkx__attn_job){.work = g->work,
-                        .args = {.shape = tkx__kv_get_shape(g->kv),
-                                 .kv_base = tkx__kv_layer(g->kv, plan->layer),
-                                 .block_stride = tkx__kv_stride(g->kv),
-                                 .n_heads = c->n_heads,
-                                 .scale = g->attn_scale,
-                                 .q = g->q,
-                                 .q_stride = width,
-                                 .out = g->att,
-                                 .out_stride = width,
-                                 .tokens = g->attn_tokens,
-                                 .n_tok = g->n_tokens}};
+    plan->attention = (tkx__attn_job){
+        .work = g->work,
+        .args = {.shape = tkx__kv_get_shape(g->kv),
+                 .kv_base = tkx__kv_layer(g->kv, plan->layer),
+                 .block_stride = tkx__kv_stride(g->kv),
+                 .n_heads = c->n_heads,
+                 .window = c->is_sliding[plan->layer] ? c->sliding_window : 0,
+                 .scale = g->attn_scale,
+                 .q = g->q,
+                 .q_stride = width,
+                 .out = g->att,
+                 .out_stride = width,
+                 .tokens = g->attn_tokens,
+                 .n_tok = g->n_tokens}};
     tkx__graph_add_attention(g, &plan->attention);
 }
 

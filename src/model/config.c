@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.c - architectures by name, checks that both readers end with, rotation. */
+/* config.c - architectures by name, checks that both readers end with. */
 #include "model/config.h"
-
-#include <math.h>
 
 #include "base/error.h"
 
@@ -35,7 +33,7 @@ static tkx_status check_bounds(const tkx__model_config *c, const char *what,
         {"intermediate size", c->intermediate_size, c->n_experts ? 0 : 1, 1u << 24},
         {"number of heads", c->n_heads, 1, 1u << 14},
         {"number of KV heads", c->n_kv_heads, 1, 1u << 14},
-        {"head size", c->head_dim, 2, 1u << 14},
+        {"head size", c->head_dim, 2, 512}, /* what attention has scratch for */
         {"vocabulary size", c->vocab_size, 1, 1u << 28},
         {"number of positions", c->max_positions, 1, 1u << 30},
         {"number of experts", c->n_experts, 0, 1u << 14},
@@ -54,31 +52,13 @@ static tkx_status check_bounds(const tkx__model_config *c, const char *what,
     return TKX_OK;
 }
 
-static tkx_status check_rope(const tkx__rope_config *rope, const char *what,
-                             tkx_error **err)
-{
-    bool ok = isfinite(rope->theta) && rope->theta > 0;
-
-    if (rope->scaling != TKX__ROPE_PLAIN)
-        ok = ok && isfinite(rope->factor) && rope->factor > 0;
-    if (rope->scaling == TKX__ROPE_LLAMA3)
-        ok = ok && rope->low_freq_factor > 0 &&
-             rope->high_freq_factor > rope->low_freq_factor &&
-             isfinite(rope->high_freq_factor) && rope->original_max_positions > 0 &&
-             isfinite(rope->original_max_positions);
-    if (!ok)
-        return tkx__fail(err, TKX_ERR_PARSE,
-                         "%s: the parameters of the rotation cannot be used", what);
-    return TKX_OK;
-}
-
 tkx_status tkx__config_check(const tkx__model_config *c, const char *what,
                              tkx_error **err)
 {
     tkx_status st = check_bounds(c, what, err);
 
     if (st == TKX_OK)
-        st = check_rope(&c->rope, what, err);
+        st = tkx__rope_check(&c->rope, what, err);
     if (st != TKX_OK)
         return st;
     if (c->n_heads % c->n_kv_heads != 0)
@@ -96,35 +76,4 @@ tkx_status tkx__config_check(const tkx__model_config *c, const char *what,
                              what, i);
     }
     return TKX_OK;
-}
-
-/* One inverse frequency after llama3 scaling: short waves stay, long ones are divided. */
-static double scale_llama3(const tkx__rope_config *rope, double freq)
-{
-    static const double two_pi = 6.283185307179586476925;
-    double turns = rope->original_max_positions * freq / two_pi;
-    double blend;
-
-    if (turns < rope->low_freq_factor)
-        return freq / rope->factor;
-    if (turns > rope->high_freq_factor)
-        return freq;
-    blend = (turns - rope->low_freq_factor) /
-            (rope->high_freq_factor - rope->low_freq_factor);
-    return (1 - blend) * freq / rope->factor + blend * freq;
-}
-
-void tkx__rope_inv_freq(const tkx__model_config *config, float *out)
-{
-    const tkx__rope_config *rope = &config->rope;
-
-    for (size_t i = 0; i < config->head_dim / 2; i++) {
-        double freq = pow(rope->theta, -2.0 * (double)i / (double)config->head_dim);
-
-        if (rope->scaling == TKX__ROPE_LINEAR)
-            freq /= rope->factor;
-        else if (rope->scaling == TKX__ROPE_LLAMA3)
-            freq = scale_llama3(rope, freq);
-        out[i] = (float)freq;
-    }
 }

@@ -28,7 +28,8 @@ typedef enum tkx__arch {
 typedef enum tkx__rope_scaling {
     TKX__ROPE_PLAIN = 0,
     TKX__ROPE_LINEAR, /* every frequency divided by factor */
-    TKX__ROPE_LLAMA3  /* low frequencies divided, the middle blended */
+    TKX__ROPE_LLAMA3, /* low frequencies divided, the middle blended */
+    TKX__ROPE_YARN    /* the same with a ramp over dimensions, and a magnitude */
 } tkx__rope_scaling;
 
 typedef struct tkx__rope_config {
@@ -38,6 +39,10 @@ typedef struct tkx__rope_config {
     double low_freq_factor;
     double high_freq_factor;
     double original_max_positions;
+    double beta_fast;   /* yarn: turns in the original context where the ramp begins */
+    double beta_slow;   /* and where it ends */
+    bool is_ramp_exact; /* its ends are not rounded to whole dimensions */
+    double magnitude;   /* cos and sin are multiplied by it; 1 but in yarn */
 } tkx__rope_config;
 
 #define TKX__MAX_END_IDS 32
@@ -55,7 +60,9 @@ typedef struct tkx__model_config {
     size_t max_positions;
     float rms_norm_eps;
     tkx__rope_config rope;
-    bool is_tied; /* head and embedding are one matrix */
+    size_t sliding_window; /* a token sees that many, itself included; 0: all */
+    bool is_sliding[TKX__MAX_LAYERS]; /* in which layers */
+    bool is_tied;                     /* head and embedding are one matrix */
     bool has_qkv_bias;
     bool has_o_bias;
     bool has_mlp_bias;
@@ -94,5 +101,10 @@ tkx_status tkx__config_check(const tkx__model_config *config, const char *what,
 
 /* The inverse frequencies [head_dim / 2] of the rotation, in double, rounded once. */
 void tkx__rope_inv_freq(const tkx__model_config *config, float *out);
+/* The magnitude that yarn's paper gives a factor. */
+double tkx__rope_yarn_magnitude(double factor);
+/* Errors: PARSE for parameters that no rotation can be made of. */
+tkx_status tkx__rope_check(const tkx__rope_config *rope, const char *what,
+                           tkx_error **err);
 
 #endif

@@ -21,24 +21,32 @@ static const char *full_key(const reader *r, const char *key, char *out, size_t 
     return out;
 }
 
+/* A number, or an array (one for each layer) that says the same number throughout. */
 static bool get_size(const reader *r, const char *key, size_t *out)
 {
     char full[128];
-    uint64_t value;
+    const tkx__gguf_value *value =
+        tkx__gguf_find(r->gguf, full_key(r, key, full, sizeof full));
+    int64_t first;
+    int64_t other;
 
-    if (!tkx__gguf_get_u64(r->gguf, full_key(r, key, full, sizeof full), &value) ||
-        value > SIZE_MAX)
+    if (!value || !tkx__gguf_i64_at(value, 0, &first) || first < 0)
         return false;
-    *out = (size_t)value;
+    for (size_t i = 1; i < value->n; i++) {
+        if (!tkx__gguf_i64_at(value, i, &other) || other != first)
+            return false;
+    }
+    *out = (size_t)first;
     return true;
 }
 
 static void need_size(reader *r, const char *key, size_t *out)
 {
     if (r->status == TKX_OK && !get_size(r, key, out))
-        r->status =
-            tkx__fail(r->err, TKX_ERR_PARSE, "%s: the key %s.%s is missing or no number",
-                      r->what, r->prefix, key);
+        r->status = tkx__fail(
+            r->err, TKX_ERR_PARSE,
+            "%s: the key %s.%s is missing or no number, the same for all layers", r->what,
+            r->prefix, key);
 }
 
 static double number_or(const reader *r, const char *key, double otherwise)
@@ -79,8 +87,9 @@ static tkx_status read_arch(reader *r, tkx__model_config *c)
                              r->what, later[i]);
     }
     return tkx__fail(r->err, TKX_ERR_UNSUPPORTED,
-                     "%s: the architecture %.*s is not known", r->what,
-                     n < 100 ? (int)n : 100, text);
+                     "%s: the architecture %.*s is not known; llama, qwen2, qwen3 and "
+                     "qwen3moe are",
+                     r->what, n < 100 ? (int)n : 100, text);
 }
 
 /* The vocabulary's size is the embedding's: the key is often absent, or stale. */
@@ -129,25 +138,43 @@ static void read_sizes(reader *r, tkx__model_config *c)
     read_vocab(r, c);
 }
 
-static void read_rope(reader *r, tkx__rope_config *rope)
+/* Factors as the runtimes that write these files count them: none said is linear. */
+static void read_yarn(const reader *r, tkx__rope_config *rope, size_t max_positions)
 {
+    rope->scaling = TKX__ROPE_YARN;
+    rope->original_max_positions =
+        number_or(r, "rope.scaling.original_context_length", (double)max_positions);
+    rope->beta_fast = number_or(r, "rope.scaling.yarn_beta_fast", 32);
+    rope->beta_slow = number_or(r, "rope.scaling.yarn_beta_slow", 1);
+    rope->magnitude = tkx__rope_yarn_magnitude(rope->factor) *
+                      number_or(r, "rope.scaling.attn_factor", 1);
+}
+
+static void read_rope(reader *r, tkx__model_config *c)
+{
+    tkx__rope_config *rope = &c->rope;
     char key[128];
-    const char *type;
-    size_t n;
+    const char *type = "linear";
+    size_t n = strlen(type);
 
     rope->theta = number_or(r, "rope.freq_base", 10000.0);
-    if (!tkx__gguf_get_string(r->gguf, full_key(r, "rope.scaling.type", key, sizeof key),
-                              &type, &n) ||
-        string_is(type, n, "none") || r->status != TKX_OK)
+    rope->magnitude = 1;
+    rope->factor =
+        number_or(r, "rope.scaling.factor", number_or(r, "rope.scale_linear", 1));
+    if (rope->factor == 0)
+        rope->factor = 1;
+    (void)tkx__gguf_get_string(r->gguf, full_key(r, "rope.scaling.type", key, sizeof key),
+                               &type, &n);
+    if (r->status != TKX_OK || string_is(type, n, "none"))
         return;
-    if (!string_is(type, n, "linear")) {
+    if (string_is(type, n, "yarn"))
+        read_yarn(r, rope, c->max_positions);
+    else if (!string_is(type, n, "linear"))
         r->status = tkx__fail(r->err, TKX_ERR_UNSUPPORTED,
-                              "%s: rope scaling %.*s is not computed here", r->what,
-                              n < 100 ? (int)n : 100, type);
-        return;
-    }
-    rope->factor = number_or(r, "rope.scaling.factor", 1);
-    if (rope->factor != 1)
+                              "%s: rope scaling %.*s is not computed here; none, linear "
+                              "and yarn are",
+                              r->what, n < 100 ? (int)n : 100, type);
+    else if (rope->factor != 1)
         rope->scaling = TKX__ROPE_LINEAR;
 }
 
@@ -168,7 +195,9 @@ static void read_experts(reader *r, tkx__model_config *c)
     }
     need_size(r, "expert_count", &c->n_experts);
     need_size(r, "expert_used_count", &c->n_experts_per_tok);
-    need_size(r, "expert_feed_forward_length", &c->moe_intermediate_size);
+    if (!get_size(r, "expert_feed_forward_length", &c->moe_intermediate_size) &&
+        c->n_experts_per_tok) /* an early converter left it out */
+        c->moe_intermediate_size = c->intermediate_size / c->n_experts_per_tok;
     c->norm_topk_prob =
         !tkx__gguf_get_bool(r->gguf, "qwen3moe.expert_weights_norm", &norm) || norm;
     for (size_t i = 0; i < c->n_layers && i < TKX__MAX_LAYERS; i++) {
@@ -258,18 +287,14 @@ tkx_status tkx__config_from_gguf(const tkx__gguf *gguf, const char *what,
     if (st != TKX_OK)
         return st;
     read_sizes(&r, c);
-    read_rope(&r, &c->rope);
+    read_rope(&r, c);
     read_experts(&r, c);
     if (r.status != TKX_OK)
         return r.status;
     c->rms_norm_eps = (float)number_or(&r, "attention.layer_norm_rms_epsilon", 1e-6);
     c->is_tied = !tkx__tensors_find(table, "output.weight");
-    c->has_qkv_bias = tkx__tensors_find(table, "blk.0.attn_q.bias") != NULL;
-    c->has_o_bias = tkx__tensors_find(table, "blk.0.attn_output.bias") != NULL;
-    c->has_mlp_bias = tkx__tensors_find(table, "blk.0.ffn_down.bias") != NULL;
     c->has_qk_norm = c->arch == TKX__ARCH_QWEN3 || c->arch == TKX__ARCH_QWEN3MOE;
-    if (c->arch == TKX__ARCH_QWEN2)
-        c->has_qkv_bias = true;
+    c->has_qkv_bias = c->arch == TKX__ARCH_QWEN2; /* others: what the tensors say */
     read_special_ids(&r, c);
     return tkx__config_check(c, what, err);
 }

@@ -10,45 +10,39 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "model/config.h"
-#include "model/json_text.h"
+#include "model/config_json_in.h"
 #include "model/mapped.h"
 
 #define MAX_CONFIG_BYTES ((size_t)4 << 20)
 
-typedef struct reader {
-    const cJSON *json;
-    const char *what;
-    tkx_error **err;
-    tkx_status status; /* the first failure */
-} reader;
+typedef tkx__config_reader reader;
 
-static const cJSON *get(const cJSON *object, const char *key)
+const cJSON *tkx__config_get(const cJSON *object, const char *key)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
 
     return cJSON_IsNull(item) ? NULL : item;
 }
 
-static void need_size(reader *r, const char *key, size_t *out)
+void tkx__config_need_size(reader *r, const char *key, size_t *out)
 {
-    if (r->status != TKX_OK || tkx__json_text_size(get(r->json, key), out))
+    if (r->status != TKX_OK || tkx__json_text_size(tkx__config_get(r->json, key), out))
         return;
     r->status = tkx__fail(r->err, TKX_ERR_PARSE, "%s: %s is missing or no whole number",
                           r->what, key);
 }
 
-static void size_or(reader *r, const char *key, size_t *out, size_t otherwise)
+void tkx__config_size_or(reader *r, const char *key, size_t *out, size_t otherwise)
 {
     *out = otherwise;
-    if (get(r->json, key))
-        need_size(r, key, out);
+    if (tkx__config_get(r->json, key))
+        tkx__config_need_size(r, key, out);
 }
 
-static void number_or(reader *r, const cJSON *object, const char *key, double *out,
-                      double otherwise)
+void tkx__config_number_or(reader *r, const cJSON *object, const char *key, double *out,
+                           double otherwise)
 {
-    const cJSON *item = get(object, key);
+    const cJSON *item = tkx__config_get(object, key);
 
     *out = otherwise;
     if (!item || r->status != TKX_OK)
@@ -59,9 +53,9 @@ static void number_or(reader *r, const cJSON *object, const char *key, double *o
         r->status = tkx__fail(r->err, TKX_ERR_PARSE, "%s: %s is no number", r->what, key);
 }
 
-static bool flag(reader *r, const char *key, bool otherwise)
+bool tkx__config_flag(reader *r, const cJSON *object, const char *key, bool otherwise)
 {
-    const cJSON *item = get(r->json, key);
+    const cJSON *item = tkx__config_get(object, key);
 
     if (!item || r->status != TKX_OK)
         return otherwise;
@@ -71,12 +65,14 @@ static bool flag(reader *r, const char *key, bool otherwise)
     return cJSON_IsTrue(item);
 }
 
-static void unsupported(reader *r, const char *key, const char *value)
+void tkx__config_unsupported(reader *r, const char *key, const char *value,
+                             const char *advice)
 {
     if (r->status == TKX_OK)
-        r->status =
-            tkx__fail(r->err, TKX_ERR_UNSUPPORTED, "%s: %s%s%.100s is not computed here",
-                      r->what, key, value ? " " : "", value ? value : "");
+        r->status = tkx__fail(r->err, TKX_ERR_UNSUPPORTED,
+                              "%s: %s%s%.100s is not computed here%s%s", r->what, key,
+                              value ? " " : "", value ? value : "", advice ? "; " : "",
+                              advice ? advice : "");
 }
 
 /* ---- architecture ---- */
@@ -92,7 +88,7 @@ static void read_arch(reader *r, tkx__model_config *c)
                  {"qwen3_moe", TKX__ARCH_QWEN3MOE}};
     static const char *const later[] = {"gpt_oss",     "qwen3_5",          "qwen3_5_text",
                                         "qwen3_5_moe", "qwen3_5_moe_text", "qwen3_next"};
-    const cJSON *type = get(r->json, "model_type");
+    const cJSON *type = tkx__config_get(r->json, "model_type");
 
     if (!cJSON_IsString(type)) {
         r->status = tkx__fail(r->err, TKX_ERR_PARSE, "%s has no model_type", r->what);
@@ -120,96 +116,39 @@ static void read_arch(reader *r, tkx__model_config *c)
                   r->what, type->valuestring);
 }
 
-/* ---- rotation ---- */
-
-static void read_scaling(reader *r, const cJSON *object, tkx__rope_config *rope)
-{
-    const cJSON *type = get(object, "rope_type");
-
-    if (!type)
-        type = get(object, "type");
-    if (!type || r->status != TKX_OK)
-        return;
-    if (!cJSON_IsString(type)) {
-        r->status = tkx__fail(r->err, TKX_ERR_PARSE, "%s: rope_type is no text", r->what);
-        return;
-    }
-    if (strcmp(type->valuestring, "default") == 0)
-        return;
-    if (strcmp(type->valuestring, "linear") == 0)
-        rope->scaling = TKX__ROPE_LINEAR;
-    else if (strcmp(type->valuestring, "llama3") == 0)
-        rope->scaling = TKX__ROPE_LLAMA3;
-    else
-        unsupported(r, "rope scaling", type->valuestring);
-    number_or(r, object, "factor", &rope->factor, 0);
-    number_or(r, object, "low_freq_factor", &rope->low_freq_factor, 0);
-    number_or(r, object, "high_freq_factor", &rope->high_freq_factor, 0);
-    number_or(r, object, "original_max_position_embeddings",
-              &rope->original_max_positions, 0);
-}
-
-static void read_rope(reader *r, tkx__rope_config *rope)
-{
-    const cJSON *parameters = get(r->json, "rope_parameters");
-    const cJSON *scaling = get(r->json, "rope_scaling");
-    double partial;
-
-    number_or(r, r->json, "rope_theta", &rope->theta, 10000.0);
-    if (cJSON_IsObject(parameters)) {
-        number_or(r, parameters, "rope_theta", &rope->theta, rope->theta);
-        number_or(r, parameters, "partial_rotary_factor", &partial, 1);
-        if (partial != 1)
-            unsupported(r, "partial_rotary_factor", NULL);
-    }
-    if (cJSON_IsObject(scaling)) { /* where both are given, the older one counts */
-        number_or(r, scaling, "rope_theta", &rope->theta, rope->theta);
-        read_scaling(r, scaling, rope);
-    } else if (cJSON_IsObject(parameters)) {
-        read_scaling(r, parameters, rope);
-    }
-    number_or(r, r->json, "partial_rotary_factor", &partial, 1);
-    if (partial != 1)
-        unsupported(r, "partial_rotary_factor", NULL);
-}
-
 /* ---- what is not computed ---- */
 
 static void refuse_options(reader *r)
 {
-    const cJSON *act = get(r->json, "hidden_act");
-    const cJSON *types = get(r->json, "layer_types");
-    const cJSON *type;
+    const cJSON *act = tkx__config_get(r->json, "hidden_act");
+    const char *name = cJSON_IsString(act) ? act->valuestring : "";
 
-    if (act && (!cJSON_IsString(act) || strcmp(act->valuestring, "silu") != 0))
-        unsupported(r, "hidden_act", cJSON_IsString(act) ? act->valuestring : NULL);
-    if (flag(r, "use_sliding_window", false))
-        unsupported(r, "use_sliding_window", NULL);
-    cJSON_ArrayForEach(type, types)
-    {
-        if (!cJSON_IsString(type) || strcmp(type->valuestring, "full_attention") != 0)
-            unsupported(r, "layer type", cJSON_IsString(type) ? type->valuestring : NULL);
-    }
-    if (get(r->json, "quantization_config"))
-        unsupported(r, "quantization_config (weights quantised by another tool)", NULL);
+    if (act && strcmp(name, "silu") != 0 && strcmp(name, "swish") != 0)
+        tkx__config_unsupported(r, "hidden_act", name, "silu is");
+    if (tkx__config_get(r->json, "quantization_config"))
+        tkx__config_unsupported(r, "quantization_config", NULL,
+                                "take the model's own weights in F32, F16 or BF16, or a "
+                                "GGUF file of it");
 }
 
 /* ---- experts ---- */
 
 static void read_experts(reader *r, tkx__model_config *c)
 {
-    const cJSON *dense_layers = get(r->json, "mlp_only_layers");
+    const cJSON *dense_layers = tkx__config_get(r->json, "mlp_only_layers");
     const cJSON *item;
     size_t every;
 
-    if (get(r->json, "num_experts"))
-        need_size(r, "num_experts", &c->n_experts);
+    if (tkx__config_get(r->json, "num_experts"))
+        tkx__config_need_size(r, "num_experts", &c->n_experts);
     else
-        need_size(r, "num_local_experts", &c->n_experts);
-    need_size(r, "num_experts_per_tok", &c->n_experts_per_tok);
-    need_size(r, "moe_intermediate_size", &c->moe_intermediate_size);
-    size_or(r, "decoder_sparse_step", &every, 1);
-    c->norm_topk_prob = flag(r, "norm_topk_prob", false);
+        tkx__config_need_size(r, "num_local_experts", &c->n_experts);
+    tkx__config_need_size(r, "num_experts_per_tok", &c->n_experts_per_tok);
+    tkx__config_need_size(r, "moe_intermediate_size", &c->moe_intermediate_size);
+    if (c->n_experts == 0) /* every layer is dense, whatever else is said */
+        c->n_experts_per_tok = c->moe_intermediate_size = 0;
+    tkx__config_size_or(r, "decoder_sparse_step", &every, 1);
+    c->norm_topk_prob = tkx__config_flag(r, r->json, "norm_topk_prob", false);
     for (size_t i = 0; i < c->n_layers && i < TKX__MAX_LAYERS; i++)
         c->is_moe_layer[i] = c->n_experts > 0 && every > 0 && (i + 1) % every == 0;
     cJSON_ArrayForEach(item, dense_layers)
@@ -234,7 +173,7 @@ static void add_end_id(tkx__model_config *c, const cJSON *item)
 
 static void read_end_ids(tkx__model_config *c, const cJSON *json)
 {
-    const cJSON *eos = get(json, "eos_token_id");
+    const cJSON *eos = tkx__config_get(json, "eos_token_id");
     const cJSON *item;
 
     if (!cJSON_IsArray(eos)) {
@@ -249,37 +188,46 @@ static void read_end_ids(tkx__model_config *c, const cJSON *json)
 
 /* ---- the whole ---- */
 
+static size_t default_head_dim(const tkx__model_config *c)
+{
+    if (c->arch == TKX__ARCH_QWEN3)
+        return 128;
+    return c->n_heads ? c->hidden_size / c->n_heads : 0;
+}
+
 static void read_sizes(reader *r, tkx__model_config *c)
 {
     double eps;
     size_t bos;
 
-    need_size(r, "num_hidden_layers", &c->n_layers);
-    need_size(r, "hidden_size", &c->hidden_size);
-    need_size(r, "num_attention_heads", &c->n_heads);
-    size_or(r, "num_key_value_heads", &c->n_kv_heads, c->n_heads);
-    size_or(r, "head_dim", &c->head_dim, c->n_heads ? c->hidden_size / c->n_heads : 0);
-    need_size(r, "vocab_size", &c->vocab_size);
-    size_or(r, "max_position_embeddings", &c->max_positions, 2048);
+    tkx__config_need_size(r, "num_hidden_layers", &c->n_layers);
+    tkx__config_need_size(r, "hidden_size", &c->hidden_size);
+    tkx__config_need_size(r, "num_attention_heads", &c->n_heads);
+    tkx__config_size_or(r, "num_key_value_heads", &c->n_kv_heads, c->n_heads);
+    tkx__config_size_or(r, "head_dim", &c->head_dim, default_head_dim(c));
+    tkx__config_need_size(r, "vocab_size", &c->vocab_size);
+    tkx__config_size_or(r, "max_position_embeddings", &c->max_positions,
+                        c->arch == TKX__ARCH_LLAMA ? 2048 : 32768);
     if (c->arch == TKX__ARCH_QWEN3MOE)
-        size_or(r, "intermediate_size", &c->intermediate_size, 0);
+        tkx__config_size_or(r, "intermediate_size", &c->intermediate_size, 0);
     else
-        need_size(r, "intermediate_size", &c->intermediate_size);
-    number_or(r, r->json, "rms_norm_eps", &eps, 1e-6);
+        tkx__config_need_size(r, "intermediate_size", &c->intermediate_size);
+    tkx__config_number_or(r, r->json, "rms_norm_eps", &eps, 1e-6);
     c->rms_norm_eps = (float)eps;
-    c->is_tied = flag(r, "tie_word_embeddings", false);
+    c->is_tied = tkx__config_flag(r, r->json, "tie_word_embeddings", false);
     c->bos_id = -1;
-    if (tkx__json_text_size(get(r->json, "bos_token_id"), &bos))
+    if (tkx__json_text_size(tkx__config_get(r->json, "bos_token_id"), &bos))
         c->bos_id = (int64_t)bos;
 }
 
 static void read_biases(reader *r, tkx__model_config *c)
 {
-    bool attention = flag(r, "attention_bias", false);
+    bool attention = tkx__config_flag(r, r->json, "attention_bias", false);
 
     c->has_qkv_bias = c->arch == TKX__ARCH_QWEN2 || attention;
     c->has_o_bias = c->arch != TKX__ARCH_QWEN2 && attention;
-    c->has_mlp_bias = c->arch == TKX__ARCH_LLAMA && flag(r, "mlp_bias", false);
+    c->has_mlp_bias =
+        c->arch == TKX__ARCH_LLAMA && tkx__config_flag(r, r->json, "mlp_bias", false);
     c->has_qk_norm = c->arch == TKX__ARCH_QWEN3 || c->arch == TKX__ARCH_QWEN3MOE;
 }
 
@@ -294,9 +242,10 @@ static tkx_status read_config(const cJSON *json, const cJSON *generation,
         return r.status;
     read_sizes(&r, c);
     read_biases(&r, c);
-    read_rope(&r, &c->rope);
+    tkx__config_read_rope(&r, c);
     if (c->arch == TKX__ARCH_QWEN3MOE)
         read_experts(&r, c);
+    tkx__config_read_window(&r, c);
     refuse_options(&r);
     if (r.status != TKX_OK)
         return r.status;

@@ -286,10 +286,10 @@ static tkx_status data_alignment(cursor *c, const tkx__gguf *gguf, size_t *out)
         !tkx__gguf_get_u64(gguf, "general.alignment", &alignment))
         return tkx__fail(c->err, TKX_ERR_PARSE, "%s: general.alignment is no number",
                          c->what);
-    if (alignment < 8 || alignment > 1u << 20 || (alignment & (alignment - 1)) != 0)
+    if (alignment == 0 || alignment > 1u << 20 || alignment % 8 != 0)
         return tkx__fail(c->err, TKX_ERR_PARSE,
                          "%s: general.alignment is %" PRIu64
-                         ", not a power of two from 8 to 1048576",
+                         ", not a multiple of 8 up to 1048576",
                          c->what, alignment);
     *out = (size_t)alignment;
     return TKX_OK;
@@ -315,7 +315,7 @@ static tkx_status place(cursor *c, tkx__gguf *gguf)
 
     if (st != TKX_OK)
         return st;
-    start = (c->at + alignment - 1) & ~(alignment - 1);
+    start = (c->at + alignment - 1) / alignment * alignment;
     for (size_t i = 0; i < table->n; i++) {
         tkx__tensor *tensor = &table->items[i];
         size_t offset = (size_t)((const unsigned char *)tensor->data - c->data);

@@ -4,7 +4,8 @@
  *
  * A piece is some tokens against one key/value head.  Every query walks the blocks of
  * absolute positions in ascending order with a running maximum; a block that neighbouring
- * tokens share is decoded once for all of them.
+ * tokens share is decoded once for all of them.  The block in which a window begins is
+ * copied without the positions before it, for one token at a time.
  */
 #include <string.h>
 
@@ -135,28 +136,81 @@ static void load_block(const plan *p, const area *r, uint32_t id, size_t kv_head
     *vf = r->vf;
 }
 
-static bool reaches(const tkx__attn_token *t, size_t block)
+/* The first position that a token sees. */
+static size_t first_seen(const plan *p, const tkx__attn_token *t)
 {
-    return t->pos / TKX__KV_BLOCK >= block;
+    size_t window = p->args.window;
+
+    return window && t->pos >= window ? t->pos + 1 - window : 0;
 }
 
-/* Tokens first .. first+n-1 of the tile, which all have this block at place b. */
+static bool reaches(const plan *p, const tkx__attn_token *t, size_t block)
+{
+    return t->pos / TKX__KV_BLOCK >= block && first_seen(p, t) / TKX__KV_BLOCK <= block;
+}
+
+/* Positions of block b that a token's window begins behind. */
+static size_t n_hidden(const plan *p, const tkx__attn_token *t, size_t block)
+{
+    size_t first = first_seen(p, t);
+
+    return first > block * TKX__KV_BLOCK ? first - block * TKX__KV_BLOCK : 0;
+}
+
+/* The block without its first n positions; zeros, which no sum takes up, follow. */
+static void drop_first(const plan *p, const area *r, size_t n, const float **kf,
+                       const float **vf)
+{
+    size_t left = TKX__KV_BLOCK - n;
+
+    for (size_t d = 0; d < p->args.shape.head_dim; d++) {
+        float *row = r->kf + d * TKX__KV_BLOCK;
+
+        memmove(row, *kf + d * TKX__KV_BLOCK + n, left * sizeof *row);
+        memset(row + left, 0, n * sizeof *row);
+    }
+    memmove(r->vf, *vf + n * p->padded, left * p->padded * sizeof *r->vf);
+    memset(r->vf + left * p->padded, 0, n * p->padded * sizeof *r->vf);
+    *kf = r->kf;
+    *vf = r->vf;
+}
+
+/* Tokens first .. first+n-1 of the tile, which all have this block at place b and see it
+   from its position `hidden` on. */
 static void do_block(const plan *p, const area *r, const tkx__attn_token *tokens,
-                     size_t first, size_t n, size_t b, size_t kv_head)
+                     size_t first, size_t n, size_t b, size_t hidden, size_t kv_head)
 {
     const float *kf;
     const float *vf;
 
     load_block(p, r, tokens[first].block_ids[b], kv_head, &kf, &vf);
+    if (hidden)
+        drop_first(p, r, hidden, &kf, &vf);
     for (size_t t = first; t < first + n; t++) {
         size_t left = tokens[t].pos + 1 - b * TKX__KV_BLOCK;
 
+        if (left > TKX__KV_BLOCK)
+            left = TKX__KV_BLOCK;
         for (size_t h = 0; h < p->heads_of_part; h++)
-            r->states[t * p->heads_of_part + h].n_valid =
-                left < TKX__KV_BLOCK ? left : TKX__KV_BLOCK;
+            r->states[t * p->heads_of_part + h].n_valid = left - hidden;
     }
     p->work->k->attn_block(r->states + first * p->heads_of_part, n * p->heads_of_part, kf,
                            vf, p->args.shape.head_dim);
+}
+
+/* How many tokens from t on take block b together: those that share it and see the same
+   part of it. */
+static size_t n_together(const plan *p, const tkx__attn_token *tokens, size_t t,
+                         size_t n_tok, size_t b)
+{
+    size_t hidden = n_hidden(p, &tokens[t], b);
+    size_t n = 1;
+
+    while (t + n < n_tok && reaches(p, &tokens[t + n], b) &&
+           tokens[t + n].block_ids[b] == tokens[t].block_ids[b] &&
+           n_hidden(p, &tokens[t + n], b) == hidden)
+        n++;
+    return n;
 }
 
 static void do_blocks(const plan *p, const area *r, const tkx__attn_token *tokens,
@@ -171,14 +225,10 @@ static void do_blocks(const plan *p, const area *r, const tkx__attn_token *token
         for (size_t t = 0; t < n_tok;) {
             size_t n = 1;
 
-            if (!reaches(&tokens[t], b)) {
-                t++;
-                continue;
+            if (reaches(p, &tokens[t], b)) {
+                n = n_together(p, tokens, t, n_tok, b);
+                do_block(p, r, tokens, t, n, b, n_hidden(p, &tokens[t], b), kv_head);
             }
-            while (t + n < n_tok && reaches(&tokens[t + n], b) &&
-                   tokens[t + n].block_ids[b] == tokens[t].block_ids[b])
-                n++;
-            do_block(p, r, tokens, t, n, b, kv_head);
             t += n;
         }
     }

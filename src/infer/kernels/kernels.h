@@ -185,7 +185,8 @@ size_t tkx__kv_block_size(const tkx__kv_shape *shape);
 void tkx__kv_store(const tkx__kernels *k, const tkx__kv_shape *shape, void *block,
                    size_t slot, const float *key, const float *value);
 
-/* Where one query token looks: positions 0 .. pos inclusive of one sequence. */
+/* Where one query token looks: positions 0 .. pos inclusive of one sequence, or the last
+   of them with a window. */
 typedef struct tkx__attn_token {
     const uint32_t *block_ids; /* [pos / 32 + 1] */
     size_t pos;
@@ -196,6 +197,7 @@ typedef struct tkx__attn_args {
     const void *kv_base; /* block id b of this layer at kv_base + b * block_stride */
     size_t block_stride; /* bytes */
     size_t n_heads;      /* a multiple of n_kv_heads; head h reads kv head h / group */
+    size_t window;       /* a token sees that many positions, its own included; 0: all */
     float scale;         /* usually 1 / sqrt(head_dim) */
     const float *q;      /* [n_tok][n_heads * head_dim], rotated; row stride q_stride */
     size_t q_stride;

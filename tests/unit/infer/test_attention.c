@@ -47,8 +47,8 @@ static void free_cache(cache *c)
 
 /* Attention of queries at positions pos[n_tok] of one sequence. */
 static void attend(const tkx__kernels *k, size_t n_threads, const cache *c,
-                   const uint32_t *ids, size_t n_heads, const float *q, const size_t *pos,
-                   size_t n_tok, float *out)
+                   const uint32_t *ids, size_t n_heads, size_t window, const float *q,
+                   const size_t *pos, size_t n_tok, float *out)
 {
     tkx__threads *pool = NULL;
     tkx__work *work = NULL;
@@ -59,6 +59,7 @@ static void attend(const tkx__kernels *k, size_t n_threads, const cache *c,
                         .kv_base = c->base,
                         .block_stride = c->stride,
                         .n_heads = n_heads,
+                        .window = window,
                         .scale = 0.3f,
                         .q = q,
                         .q_stride = width,
@@ -86,8 +87,36 @@ static const struct {
     {{true, 2, 64}, 14}, {{false, 2, 64}, 2}, {{true, 1, 20}, 3},
     {{false, 3, 13}, 9}, {{true, 2, 128}, 8},
 };
+/* none; the token alone; within a block; a block; over blocks; more than there is */
+static const size_t windows[] = {0, 1, 7, 32, 50, 1000};
+#define N_WINDOWS (sizeof windows / sizeof windows[0])
 #define N_POS 150
 #define N_TOK 9
+
+/* What one query sees at one key/value head, in double: [dim]. */
+static void expected(const cache *c, const float *q, size_t pos, size_t window,
+                     size_t kv_head, double *want)
+{
+    size_t dim = c->shape.head_dim;
+    size_t width = c->shape.n_kv_heads * dim;
+    size_t first = window && pos >= window ? pos + 1 - window : 0;
+    double w[N_POS];
+    double sum = 0;
+
+    for (size_t p = first; p <= pos; p++) {
+        double s = 0;
+
+        for (size_t d = 0; d < dim; d++)
+            s += (double)q[d] * (double)c->k[p * width + kv_head * dim + d];
+        w[p] = exp(s * (double)0.3f);
+        sum += w[p];
+    }
+    for (size_t d = 0; d < dim; d++) {
+        want[d] = 0;
+        for (size_t p = first; p <= pos; p++)
+            want[d] += w[p] / sum * (double)c->v[p * width + kv_head * dim + d];
+    }
+}
 
 START_TEST(is_a_softmax)
 {
@@ -96,38 +125,22 @@ START_TEST(is_a_softmax)
     size_t dim = shapes[_i].shape.head_dim;
     size_t n_heads = shapes[_i].n_heads;
     size_t group = n_heads / shapes[_i].shape.n_kv_heads;
-    size_t kv_width = shapes[_i].shape.n_kv_heads * dim;
     const tkx__kernels *k = NULL;
     cache c;
     float *q = chance_floats(&seed, N_TOK * n_heads * dim);
     float *out = calloc(N_TOK * n_heads * dim, sizeof *out);
     double bound = shapes[_i].shape.is_f16 ? 4e-3 : 2e-6;
+    double want[128];
 
     ck_assert_int_eq(tkx__kernels_select(NULL, &k, NULL), TKX_OK);
     c = make_cache(k, &seed, shapes[_i].shape, N_POS, ids);
-    attend(k, 2, &c, ids, n_heads, q, pos, N_TOK, out);
-    for (size_t t = 0; t < N_TOK; t++) {
-        for (size_t h = 0; h < n_heads; h++) {
-            const float *qh = q + (t * n_heads + h) * dim;
-            double w[N_POS];
-            double sum = 0;
-
-            for (size_t p = 0; p <= pos[t]; p++) {
-                double s = 0;
-
-                for (size_t d = 0; d < dim; d++)
-                    s += (double)qh[d] * (double)c.k[p * kv_width + h / group * dim + d];
-                w[p] = exp(s * (double)0.3f);
-                sum += w[p];
-            }
-            for (size_t d = 0; d < dim; d++) {
-                double want = 0;
-
-                for (size_t p = 0; p <= pos[t]; p++)
-                    want += w[p] / sum * (double)c.v[p * kv_width + h / group * dim + d];
-                ck_assert_double_eq_tol((double)out[(t * n_heads + h) * dim + d], want,
-                                        bound);
-            }
+    for (size_t i = 0; i < N_WINDOWS; i++) {
+        attend(k, 2, &c, ids, n_heads, windows[i], q, pos, N_TOK, out);
+        for (size_t j = 0; j < N_TOK * n_heads; j++) {
+            expected(&c, q + j * dim, pos[j / n_heads], windows[i], j % n_heads / group,
+                     want);
+            for (size_t d = 0; d < dim; d++)
+                ck_assert_double_eq_tol((double)out[j * dim + d], want[d], bound);
         }
     }
     free_cache(&c);
@@ -151,20 +164,24 @@ START_TEST(bits_stay)
     float *want = calloc(n, sizeof *want);
     float *got = calloc(n, sizeof *got);
 
-    attend(sets[0], 1, &c, ids, n_heads, q, pos, N_TOK, want);
-    for (size_t s = 0; s < n_sets; s++) {
-        cache other;
-        uint32_t again = 4;
+    for (size_t i = 0; i < N_WINDOWS * n_sets; i++) {
+        const tkx__kernels *set = sets[i / N_WINDOWS];
+        size_t window = windows[i % N_WINDOWS];
 
-        attend(sets[s], 3, &c, ids, n_heads, q, pos, N_TOK, got);
-        ck_assert_msg(memcmp(want, got, n * sizeof *got) == 0, "%s",
-                      tkx__kernels_name(sets[s]));
+        attend(sets[0], 1, &c, ids, n_heads, window, q, pos, N_TOK, want);
+        attend(set, 3, &c, ids, n_heads, window, q, pos, N_TOK, got);
+        ck_assert_msg(memcmp(want, got, n * sizeof *got) == 0, "%s, window %zu",
+                      tkx__kernels_name(set), window);
         for (size_t t = 0; t < N_TOK; t++)
-            attend(sets[s], 5, &c, ids, n_heads, q + t * n_heads * dim, pos + t, 1,
+            attend(set, 5, &c, ids, n_heads, window, q + t * n_heads * dim, pos + t, 1,
                    got + t * n_heads * dim);
-        ck_assert_msg(memcmp(want, got, n * sizeof *got) == 0, "%s one by one",
-                      tkx__kernels_name(sets[s]));
-        other = make_cache(sets[s], &again, shapes[_i].shape, N_POS, ids);
+        ck_assert_msg(memcmp(want, got, n * sizeof *got) == 0,
+                      "%s, window %zu, one by one", tkx__kernels_name(set), window);
+    }
+    for (size_t s = 0; s < n_sets; s++) {
+        uint32_t again = 4;
+        cache other = make_cache(sets[s], &again, shapes[_i].shape, N_POS, ids);
+
         ck_assert_mem_eq(other.base, c.base, 16 * c.stride);
         free_cache(&other);
     }

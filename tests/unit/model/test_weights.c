@@ -100,13 +100,17 @@ static const struct config_case {
     {SIZES("\"head_dim\":7"), TKX_ERR_PARSE, "odd"},
     {SIZES("\"head_dim\":-2"), TKX_ERR_PARSE, "head_dim"},
     {SIZES("\"hidden_act\":\"gelu\""), TKX_ERR_UNSUPPORTED, "gelu"},
-    {SIZES("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}"), TKX_ERR_UNSUPPORTED,
-     "yarn"},
+    {SIZES("\"head_dim\":514"), TKX_ERR_PARSE, "514"},
+    {SIZES("\"rope_scaling\":{\"type\":\"longrope\",\"factor\":4}"), TKX_ERR_UNSUPPORTED,
+     "longrope"},
+    {SIZES("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":-4}"), TKX_ERR_PARSE,
+     "factor -4"},
+    {SIZES("\"rope_scaling\":\"yarn\""), TKX_ERR_PARSE, "rope_scaling is no object"},
     {SIZES("\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}"), TKX_ERR_PARSE,
      "rotation"},
     {SIZES("\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":10000.0},"
-           "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}"),
-     TKX_ERR_UNSUPPORTED, "yarn"}, /* the older spelling is not passed over */
+           "\"rope_scaling\":{\"rope_type\":\"dynamic\",\"factor\":4}"),
+     TKX_ERR_UNSUPPORTED, "dynamic"}, /* the older spelling is not passed over */
     {SIZES("\"rope_parameters\":{\"rope_type\":\"dynamic\",\"factor\":4}"),
      TKX_ERR_UNSUPPORTED, "dynamic"},
     {SIZES("\"rope_parameters\":{\"rope_theta\":10000.0},\"rope_scaling\":null"), TKX_OK,
