@@ -134,6 +134,16 @@ static void set_half(matcher *m, const tkx__tensor *t, const adapter_name *name,
     *half = made;
 }
 
+/* One of A and B may be shared by all experts, not both: that is no adapter of experts.
+ */
+static void check_sharing(matcher *m, const tkx__tensor *t, const tkx__lora *first,
+                          const tkx__lora *second)
+{
+    if (first->a.data && first->a.data == second->a.data && first->b.data &&
+        first->b.data == second->b.data)
+        complain(m, t->name, "and its partner both have a first dimension of 1");
+}
+
 static void match(matcher *m, const tkx__tensor *t)
 {
     adapter_name name;
@@ -143,12 +153,12 @@ static void match(matcher *m, const tkx__tensor *t)
         complain(m, t->name, "is not used: no adapter tensor has such a name");
         return;
     }
+    if (t->n_elements == 0 && name.layer < m->weights->config.n_layers)
+        return; /* an empty tensor stands for a matrix that was not trained */
     if (!place_of(m, &name, name.expert)) {
         complain(m, t->name, "is not used: the base model has no such matrix");
         return;
     }
-    if (t->n_elements == 0) /* an empty tensor stands for a matrix that was not trained */
-        return;
     if (t->dtype != TKX__DTYPE_F32 && t->dtype != TKX__DTYPE_F16 &&
         t->dtype != TKX__DTYPE_BF16) {
         complain(m, t->name, "is neither F32, F16 nor BF16");
@@ -161,6 +171,8 @@ static void match(matcher *m, const tkx__tensor *t)
     for (size_t e = 0; e < n; e++)
         set_half(m, t, &name, t->n_dims == 3 && t->dims[0] > 1 ? e : 0,
                  place_of(m, &name, n > 1 ? e : name.expert));
+    if (n > 1 && t->dims[0] == 1)
+        check_sharing(m, t, place_of(m, &name, 0), place_of(m, &name, 1));
 }
 
 /* ---- the whole ---- */

@@ -4,7 +4,9 @@
  *
  * Nothing is unpacked to disk: the two members that matter are read into bounded memory,
  * everything else is passed over.  Members may stand in any order and be named with a
- * leading "/" or "./".  A member that is no plain file, or leads upwards, never counts.
+ * leading "/" or "./", or stand in a folder of the archive (one folder: of several pairs
+ * the one nearest to the root counts).  A member that is no plain file, or leads upwards,
+ * never counts.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include <archive_entry.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 #include "infer/adapter_in.h"
 
 #define CONFIG_NAME "adapter_config.json"
@@ -91,11 +94,54 @@ static tkx_status archive_failed(struct archive *a, const char *path, tkx_error 
                      path, reason ? reason : "unknown reason");
 }
 
+/* One of the two members: where it goes, and the folder it was found in. */
+typedef struct slot {
+    const char *name;
+    tkx__buf *out;
+    char *folder;  /* "" for the root, else with a "/" at its end; NULL: not found yet */
+    bool is_twice; /* another one is as near to the root */
+} slot;
+
+static size_t depth_of(const char *folder)
+{
+    size_t n = 0;
+
+    for (; *folder; folder++)
+        n += *folder == '/';
+    return n;
+}
+
+/* "adapter/adapter_config.json" is that member in the folder "adapter/". */
+static slot *find_slot(slot *slots, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    const char *last = slash ? slash + 1 : name;
+
+    for (size_t i = 0; i < 2; i++) {
+        if (strcmp(slots[i].name, last) == 0)
+            return &slots[i];
+    }
+    return NULL;
+}
+
+/* Not taken when one as near to the root is there already; takes `folder`. */
+static bool take_slot(slot *s, char *folder)
+{
+    if (s->folder && depth_of(s->folder) <= depth_of(folder)) {
+        s->is_twice = s->is_twice || depth_of(s->folder) == depth_of(folder);
+        tkx__free(folder);
+        return false;
+    }
+    tkx__free(s->folder);
+    tkx__buf_clear(s->out);
+    s->folder = folder;
+    s->is_twice = false;
+    return true;
+}
+
 static tkx_status read_member(struct archive *a, const char *path, const char *name,
                               tkx__buf *out, tkx_error **err)
 {
-    if (out->data)
-        return tkx__fail(err, TKX_ERR_PARSE, "%s holds %s twice", path, name);
     for (;;) {
         char *room = tkx__buf_reserve(out, READ_BYTES);
         la_ssize_t n;
@@ -115,27 +161,47 @@ static tkx_status read_member(struct archive *a, const char *path, const char *n
 }
 
 static tkx_status read_entry(struct archive *a, struct archive_entry *entry,
-                             const char *path, adapter_files *files, tkx_error **err)
+                             const char *path, slot *slots, tkx_error **err)
 {
     const char *raw = archive_entry_pathname(entry);
     const char *name = raw ? clean_name(raw) : NULL;
-    tkx__buf *out = NULL;
+    slot *found = name ? find_slot(slots, name) : NULL;
+    char *folder;
 
     if (!name)
         return tkx__fail(err, TKX_ERR_PARSE, "%s holds a member with the name '%.200s'",
                          path, raw ? raw : "");
-    if (strcmp(name, CONFIG_NAME) == 0)
-        out = &files->config;
-    else if (strcmp(name, TENSORS_NAME) == 0)
-        out = &files->tensors;
-    if (!out)
+    if (!found)
         return TKX_OK;
     if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
         return tkx__fail(err, TKX_ERR_PARSE, "%s: %s is not a plain file", path, name);
-    return read_member(a, path, name, out, err);
+    folder = tkx__strndup(name, strlen(name) - strlen(found->name));
+    if (!folder)
+        return tkx__fail_memory(err);
+    return take_slot(found, folder) ? read_member(a, path, name, found->out, err)
+                                    : TKX_OK;
 }
 
-static tkx_status read_entries(struct archive *a, const char *path, adapter_files *files,
+static tkx_status check_found(const slot *slots, const char *path, tkx_error **err)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (!slots[i].folder)
+            return tkx__fail(err, TKX_ERR_NOT_FOUND,
+                             "%s holds no %s; .bin files are not read", path,
+                             slots[i].name);
+        if (slots[i].is_twice)
+            return tkx__fail(err, TKX_ERR_PARSE,
+                             "%s holds %s twice, one of them as '%s%s'", path,
+                             slots[i].name, slots[i].folder, slots[i].name);
+    }
+    if (strcmp(slots[0].folder, slots[1].folder) != 0)
+        return tkx__fail(err, TKX_ERR_NOT_FOUND,
+                         "%s holds '%s%s' and '%s%s', which are not in one folder", path,
+                         slots[0].folder, slots[0].name, slots[1].folder, slots[1].name);
+    return TKX_OK;
+}
+
+static tkx_status read_entries(struct archive *a, const char *path, slot *slots,
                                tkx_error **err)
 {
     struct archive_entry *entry;
@@ -151,12 +217,9 @@ static tkx_status read_entries(struct archive *a, const char *path, adapter_file
         if (n == MAX_MEMBERS)
             return tkx__fail(err, TKX_ERR_LIMIT, "%s has more than %d members", path,
                              MAX_MEMBERS);
-        st = read_entry(a, entry, path, files, err);
+        st = read_entry(a, entry, path, slots, err);
     }
-    if (st == TKX_OK && (!files->config.data || !files->tensors.data))
-        st = tkx__fail(err, TKX_ERR_NOT_FOUND, "%s holds no %s; .bin files are not read",
-                       path, files->config.data ? TENSORS_NAME : CONFIG_NAME);
-    return st;
+    return st == TKX_OK ? check_found(slots, path, err) : st;
 }
 
 /* From the file at path, or from memory when bytes are given; path names either. */
@@ -164,6 +227,8 @@ static tkx_status open_archive(const char *path, const void *bytes, size_t size,
                                adapter_files *files, tkx_error **err)
 {
     struct archive *a = archive_read_new();
+    slot slots[2] = {{.name = CONFIG_NAME, .out = &files->config},
+                     {.name = TENSORS_NAME, .out = &files->tensors}};
     tkx_status st;
     int rc;
 
@@ -176,8 +241,10 @@ static tkx_status open_archive(const char *path, const void *bytes, size_t size,
         rc = bytes ? archive_read_open_memory(a, bytes, size)
                    : archive_read_open_filename(a, path, READ_BYTES);
     st = rc < ARCHIVE_WARN ? archive_failed(a, path, err)
-                           : read_entries(a, path, files, err);
+                           : read_entries(a, path, slots, err);
     archive_read_free(a);
+    tkx__free(slots[0].folder);
+    tkx__free(slots[1].folder);
     return st;
 }
 

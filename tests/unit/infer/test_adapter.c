@@ -76,6 +76,64 @@ START_TEST(takes_a_pair)
 }
 END_TEST
 
+static tkx__tensor of_experts(const char *name, size_t first, size_t rows, size_t cols)
+{
+    return (tkx__tensor){
+        .name = name, .n_dims = 3, .dims = {first, rows, cols}, .data = zeros};
+}
+
+static void open_experts(void)
+{
+    close_weights();
+    ck_assert_int_eq(
+        tkx__weights_open(TKX_TEST_DATA "/models/qwen3moe-nonorm", &weights, NULL),
+        TKX_OK);
+}
+
+/* A or B may be shared by all experts; both are an error, in either order. */
+START_TEST(shares_one_of_a_and_b)
+{
+    static const char a_name[] = PREFIX "0.mlp.experts.w1.lora_A.weight";
+    static const char b_name[] = PREFIX "0.mlp.experts.w1.lora_B.weight";
+    tkx__tensor pair[] = {of_experts(a_name, 1, 4, 64), of_experts(b_name, 4, 48, 4)};
+    tkx__tensor other[] = {of_experts(b_name, 1, 48, 4), of_experts(a_name, 4, 4, 64)};
+    tkx__tensor both[] = {of_experts(b_name, 1, 48, 4), of_experts(a_name, 1, 4, 64)};
+    tkx__adapter *a;
+    tkx_error *err = NULL;
+
+    open_experts();
+    ck_assert_int_eq(parse(plain, pair, 2, &a, NULL), TKX_OK);
+    ck_assert_uint_eq(tkx__adapter_get_info(a).n_matrices, 4);
+    tkx__adapter_unref(a);
+    ck_assert_int_eq(parse(plain, other, 2, &a, NULL), TKX_OK);
+    tkx__adapter_unref(a);
+    ck_assert_int_eq(parse(plain, both, 2, &a, &err), TKX_ERR_INVALID_ARGUMENT);
+    expect_says(err, "both have a first dimension of 1");
+    tkx_error_free(err);
+}
+END_TEST
+
+/* Empty tensors stand for what was not trained, also where the base has no experts. */
+START_TEST(passes_over_place_holders)
+{
+    tkx__tensor tensors[] = {named(PREFIX "0.self_attn.k_proj.lora_A.weight", 4, 64),
+                             named(PREFIX "0.self_attn.k_proj.lora_B.weight", 32, 4),
+                             of_experts(PREFIX "0.mlp.experts.w1.lora_A.weight", 0, 0, 0),
+                             of_experts(PREFIX "1.mlp.experts.w1.lora_A.weight", 0, 0, 0),
+                             named(PREFIX "9.mlp.up_proj.lora_A.weight", 0, 0)};
+    tkx__adapter *a;
+    tkx_error *err = NULL;
+
+    open_experts();
+    ck_assert_int_eq(parse(plain, tensors, 4, &a, NULL), TKX_OK);
+    ck_assert_uint_eq(tkx__adapter_get_info(a).n_matrices, 1);
+    tkx__adapter_unref(a);
+    ck_assert_int_eq(parse(plain, tensors, 5, &a, &err), TKX_ERR_INVALID_ARGUMENT);
+    expect_says(err, "layers.9.mlp");
+    tkx_error_free(err);
+}
+END_TEST
+
 START_TEST(lists_everything_that_does_not_fit)
 {
     tkx__tensor bad[] = {
@@ -200,6 +258,8 @@ int main(void)
 
     tcase_add_checked_fixture(tc, open_weights, close_weights);
     tcase_add_test(tc, takes_a_pair);
+    tcase_add_test(tc, shares_one_of_a_and_b);
+    tcase_add_test(tc, passes_over_place_holders);
     tcase_add_test(tc, lists_everything_that_does_not_fit);
     tcase_add_loop_test(tc, reads_configs, 0, (int)(sizeof configs / sizeof configs[0]));
     tcase_add_test(tc, parses_names);

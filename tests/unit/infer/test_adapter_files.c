@@ -97,6 +97,28 @@ START_TEST(reads_any_order_and_spelling)
 }
 END_TEST
 
+#define OTHER(name)                                                                      \
+    {                                                                                    \
+        name, "other", 0                                                                 \
+    }
+
+/* A pair in a folder of the archive is read; nearer to the root goes before deeper. */
+START_TEST(looks_into_folders)
+{
+    static const member nested[] = {
+        {"run/", "", AE_IFDIR}, TENSORS("./run/"), {"run/x", "x", 0}, CONFIG("run/")};
+    static const member several[] = {
+        OTHER("a/adapter_config.json"),         OTHER("b/adapter_config.json"),
+        OTHER("a/adapter_model.safetensors"),   CONFIG(""),
+        OTHER("b/c/adapter_model.safetensors"), TENSORS("")};
+
+    write_archive(nested, 4, 1);
+    ck_assert_int_eq(open_archive(NULL), TKX_OK);
+    write_archive(several, 6, 0);
+    ck_assert_int_eq(open_archive(NULL), TKX_OK);
+}
+END_TEST
+
 static const struct hostile {
     member members[3];
     size_t n;
@@ -113,6 +135,7 @@ static const struct hostile {
      TKX_ERR_PARSE,
      "plain file"},
     {{TENSORS(""), CONFIG("folder/")}, 2, TKX_ERR_NOT_FOUND, "adapter_config.json"},
+    {{TENSORS("a/"), CONFIG("a/"), CONFIG("b/")}, 3, TKX_ERR_PARSE, "twice"},
 };
 
 START_TEST(refuses_hostile_archives)
@@ -202,6 +225,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, make_path, drop_path);
     tcase_add_test(tc, reads_any_order_and_spelling);
+    tcase_add_test(tc, looks_into_folders);
     tcase_add_loop_test(tc, refuses_hostile_archives, 0,
                         (int)(sizeof hostile / sizeof hostile[0]));
     tcase_add_test(tc, refuses_what_is_no_archive);
