@@ -18,27 +18,32 @@ typedef enum damage { RENAMED, RESHAPED, CUT, N_DAMAGES } damage;
 
 static const char *const damage_names[] = {"renamed", "reshaped", "cut"};
 
-/* The first tensor's quoted name in a safetensors header; its length to *n. */
-static char *first_name(char *bytes, size_t size, size_t *n)
+/* What every layer's first norm and every adapter's tensors are called: names that are
+   needed, unlike some that real folders hold besides. */
+static const char *const needed[] = {"layers.0.input_layernorm.weight\"",
+                                     ".lora_A.weight\"", ".lora_B.weight\""};
+
+/* A needed tensor's quoted name in a safetensors header; its length to *n. */
+static char *needed_name(char *bytes, size_t size, size_t *n)
 {
-    char *at = memchr(bytes + 8, '"', size - 8);
+    char *at = NULL;
 
-    while (at && strncmp(at, "\"__metadata__\"", 14) == 0) {
-        char *end = memchr(at, '}', size - (size_t)(at - bytes));
-
-        at = end ? memchr(end, '"', size - (size_t)(end - bytes)) : NULL;
-    }
+    for (size_t i = 0; size > 8 && !at && i < sizeof needed / sizeof needed[0]; i++)
+        at = strstr(bytes + 8,
+                    needed[i]); /* the header has no NUL, the copy ends in one */
     if (!at)
         return NULL;
-    *n = strcspn(at + 1, "\"");
-    return at + 1;
+    while (at > bytes + 8 && at[-1] != '"')
+        at--;
+    *n = strcspn(at, "\"");
+    return at;
 }
 
 /* Change a copy; the name that the error must have (or NULL for any) goes to `named`. */
 static bool spoil(char *bytes, size_t *size, damage how, char *named, size_t named_size)
 {
     size_t n;
-    char *name = first_name(bytes, *size, &n);
+    char *name = needed_name(bytes, *size, &n);
     char *shape = name ? strstr(name, "\"shape\"") : NULL;
     char *digit = shape ? strpbrk(shape, "0123456789") : NULL;
 

@@ -170,21 +170,36 @@ static bool find_adapter(const char *path, const char *adapter, char *out, size_
     return stat(out, &sb) == 0;
 }
 
-/* "r4" of "r4.p7.logits"; empty when the file has no adapter's values. */
-static void adapter_of(const tkx__safetensors *ref, char *out, size_t size)
+/* The length of "r4" in "r4.p7.logits"; 0 when the name is of no such values. */
+static size_t adapter_length(const char *name)
 {
-    const tkx__tensors *table = tkx__safetensors_tensors(ref);
+    const char *end = strstr(name, ".logits");
+    const char *dot = end;
+
+    if (!end || end[7])
+        return 0;
+    while (dot > name && dot[-1] != '.')
+        dot--;
+    return dot > name && *dot == 'p' ? (size_t)(dot - 1 - name) : 0;
+}
+
+/* The i-th adapter whose values the file has; false: there are fewer. */
+static bool adapter_at(const tkx__safetensors *ref, size_t i, char *out, size_t size)
+{
+    const tkx__tensors *table = tkx__safetensors_tensors(ref); /* by name */
 
     out[0] = '\0';
-    for (size_t i = 0; i < table->n; i++) {
-        const char *name = table->items[i].name;
-        const char *dot = strchr(name, '.');
+    for (size_t j = 0; j < table->n; j++) {
+        const char *name = table->items[j].name;
+        size_t n = adapter_length(name);
 
-        if (name[0] == 'p' || strncmp(name, "rows.", 5) == 0 ||
-            strncmp(name, "sums.", 5) == 0 || !dot || !strstr(dot, ".logits"))
+        if (n == 0 || n >= size || (strlen(out) == n && memcmp(out, name, n) == 0))
             continue;
-        snprintf(out, size, "%.*s", (int)(dot - name), name);
+        snprintf(out, size, "%.*s", (int)n, name);
+        if (i-- == 0)
+            return true;
     }
+    return false;
 }
 
 static void check_values(const ref_case *c)
@@ -195,34 +210,45 @@ static void check_values(const ref_case *c)
         check_coarse(c);
 }
 
+/* With one adapter of the folder that the file was made from. */
+static void check_adapter(rig *r, const char *path, const tkx__safetensors *ref,
+                          const char *adapter, conf_report *report)
+{
+    char name[900];
+    char prefix[136];
+    char adapter_path[4400];
+    tkx_error *err = NULL;
+    ref_case c = {.r = r, .ref = ref, .name = name, .prefix = prefix, .report = report};
+
+    snprintf(name, sizeof name, "%s %s %s", base_name(path), adapter,
+             rig_path_name(r->path));
+    snprintf(prefix, sizeof prefix, "%s.", adapter);
+    if (!find_adapter(path, adapter, adapter_path, sizeof adapter_path))
+        conf_skip(report, name, "no folder beside the file has this adapter");
+    else if (rig_use(r, adapter_path, &err) != TKX_OK)
+        conf_fail(report, name, "%s", tkx_error_message(err));
+    else
+        check_values(&c);
+    tkx_error_free(err);
+}
+
 static void check_path(const char *path, const tkx__safetensors *ref, rig_path way,
                        conf_report *report)
 {
     rig r;
     char name[600];
     char adapter[128];
-    char prefix[136];
-    char adapter_path[4400];
     tkx_error *err = NULL;
     ref_case c = {.r = &r, .ref = ref, .name = name, .prefix = "", .report = report};
 
     snprintf(name, sizeof name, "%s %s", base_name(path), rig_path_name(way));
     if (rig_open(&r, path, way, &err) != TKX_OK) {
         conf_fail(report, name, "%s", tkx_error_message(err));
-        goto done;
-    }
-    check_values(&c);
-    adapter_of(ref, adapter, sizeof adapter);
-    if (!adapter[0] || !find_adapter(path, adapter, adapter_path, sizeof adapter_path))
-        goto done;
-    snprintf(name, sizeof name, "%s %s %s", base_name(path), adapter, rig_path_name(way));
-    snprintf(prefix, sizeof prefix, "%s.", adapter);
-    c.prefix = prefix;
-    if (rig_use(&r, adapter_path, &err) != TKX_OK)
-        conf_fail(report, name, "%s", tkx_error_message(err));
-    else
+    } else {
         check_values(&c);
-done:
+        for (size_t i = 0; adapter_at(ref, i, adapter, sizeof adapter); i++)
+            check_adapter(&r, path, ref, adapter, report);
+    }
     tkx_error_free(err);
     rig_close(&r);
 }

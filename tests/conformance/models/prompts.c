@@ -13,7 +13,7 @@
 #define MAX_DIFF 2e-4
 #define MAX_RMS 2e-5
 #define PROB_DIFF 1e-6
-#define TOP_K 5
+#define MAX_TOP_K 64
 /* Below this margin two logits within MAX_DIFF of the truth may change places. */
 #define TIE (2 * MAX_DIFF)
 
@@ -98,36 +98,51 @@ static bool logprobs_agree(const ref_case *c, const char *name, const char *prom
     return within(c, name, "prompt logprobs", &d, 1);
 }
 
+static bool topk_row_agrees(const ref_case *c, const char *name, const float *row,
+                            size_t at, const int32_t *want_ids, const float *want,
+                            size_t top_k, distance *d)
+{
+    int64_t ids[MAX_TOP_K];
+    float got[MAX_TOP_K];
+
+    if (tkx__sample_top(c->r->sampler, row, top_k, ids, got) != top_k) {
+        conf_fail(c->report, name, "top-k at position %zu: not %zu entries", at, top_k);
+        return false;
+    }
+    for (size_t k = 0; k < top_k; k++) {
+        if (ids[k] != want_ids[k]) {
+            conf_fail(c->report, name,
+                      "top-k at position %zu, rank %zu: id %d, expected %d", at, k,
+                      (int)ids[k], (int)want_ids[k]);
+            return false;
+        }
+    }
+    distance_add(d, got, want, top_k);
+    return true;
+}
+
 static bool topk_agrees(const ref_case *c, const char *name, const char *prompt,
                         const float *logits, size_t n)
 {
     const tkx__tensor *ids =
-        ref_find(c->ref, TKX__DTYPE_I32, n * TOP_K, "%s%s.topk_ids", c->prefix, prompt);
+        ref_find(c->ref, TKX__DTYPE_I32, 0, "%s%s.topk_ids", c->prefix, prompt);
+    size_t top_k = ids ? ids->n_elements / n : 0;
     const float *want =
-        ref_floats(c->ref, n * TOP_K, "%s%s.topk_logprobs", c->prefix, prompt);
-    int64_t got_ids[TOP_K];
-    float got[TOP_K];
+        ref_floats(c->ref, n * top_k, "%s%s.topk_logprobs", c->prefix, prompt);
     distance d = {0};
 
-    for (size_t i = 1; ids && want && i < n; i++) {
-        const int32_t *want_ids = (const int32_t *)ids->data + i * TOP_K;
-
-        if (tkx__sample_top(c->r->sampler, logits + (i - 1) * c->r->vocab_size, TOP_K,
-                            got_ids, got) != TOP_K) {
-            conf_fail(c->report, name, "top-k at position %zu: not %d entries", i, TOP_K);
-            return false;
-        }
-        for (size_t k = 0; k < TOP_K; k++) {
-            if (got_ids[k] != want_ids[k]) {
-                conf_fail(c->report, name,
-                          "top-k at position %zu, rank %zu: id %d, expected %d", i, k,
-                          (int)got_ids[k], (int)want_ids[k]);
-                return false;
-            }
-        }
-        distance_add(&d, got, want + i * TOP_K, TOP_K);
+    if (top_k > MAX_TOP_K) {
+        conf_fail(c->report, name, "%zu entries of top-k recorded, %d can be compared",
+                  top_k, MAX_TOP_K);
+        return false;
     }
-    return within(c, name, "top-k logprobs", &d, TOP_K);
+    for (size_t i = 1; top_k && want && i < n; i++) {
+        if (!topk_row_agrees(c, name, logits + (i - 1) * c->r->vocab_size, i,
+                             (const int32_t *)ids->data + i * top_k, want + i * top_k,
+                             top_k, &d))
+            return false;
+    }
+    return within(c, name, "top-k logprobs", &d, top_k ? top_k : 1);
 }
 
 /* The prompt fed in one way; the logits go to `logits`. */
