@@ -273,7 +273,7 @@ static void begin_again(tkx__call *call)
 {
     call->n_inner = 0;
     if (!call->spec.idempotency_key)
-        tkx__make_uuid(call->site, call->idempotency, "tkx-retry-");
+        tkx__make_uuid(call->site, call->idempotency, "tkx-");
 }
 
 static bool retry_outer(tkx__call *call, const tkx__reply *reply, bool is_link)
@@ -434,8 +434,17 @@ static void send_now(tkx__call *call)
         finish(call, NULL, error);
 }
 
+static char *put_hex(char *to, uint64_t value, int n_digits)
+{
+    for (int i = n_digits; i-- > 0; value >>= 4)
+        to[i] = "0123456789abcdef"[value & 15];
+    return to + n_digits;
+}
+
+/* Each call has one, so it is not left to printf. */
 void tkx__make_uuid(tkx__site *site, char *out, const char *prefix)
 {
+    size_t n_prefix = strlen(prefix);
     uint64_t half[2];
 
     for (int i = 0; i < 2; i++) /* 53 random bits each carry; two draws fill 64 */
@@ -443,9 +452,16 @@ void tkx__make_uuid(tkx__site *site, char *out, const char *prefix)
                   (uint64_t)(tkx__site_uniform(site) * 4294967296.0);
     half[0] = (half[0] & ~UINT64_C(0xf000)) | 0x4000;
     half[1] = (half[1] & ~(UINT64_C(3) << 62)) | UINT64_C(1) << 63;
-    sprintf(out, "%s%08x-%04x-%04x-%04x-%012llx", prefix, (unsigned)(half[0] >> 32),
-            (unsigned)(half[0] >> 16 & 0xffff), (unsigned)(half[0] & 0xffff),
-            (unsigned)(half[1] >> 48), (unsigned long long)(half[1] & 0xffffffffffff));
+    memcpy(out, prefix, n_prefix);
+    out = put_hex(out + n_prefix, half[0] >> 32, 8);
+    *out++ = '-';
+    out = put_hex(out, half[0] >> 16, 4);
+    *out++ = '-';
+    out = put_hex(out, half[0], 4);
+    *out++ = '-';
+    out = put_hex(out, half[1] >> 48, 4);
+    *out++ = '-';
+    *put_hex(out, half[1], 12) = '\0';
 }
 
 tkx_status tkx__call_start(tkx__site *site, const tkx__call_spec *spec, tkx__call_fn *fn,

@@ -2,13 +2,13 @@
 /*
  * call_send.c - one send of a call: may it go, with which key, which headers.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "api/breaker.h"
 #include "api/call_in.h"
 #include "api/profile.h"
 #include "base/error.h"
+#include "json/decimal.h"
 
 #define DEFAULT_MAX_REPLY ((size_t)1 << 20)
 
@@ -42,6 +42,8 @@ static bool take_profile(tkx__call *call, int64_t timeout_ms)
         .timeout_ms = timeout_ms,
         .is_get = spec->method && strcmp(spec->method, "GET") == 0,
         .wants_pushback = spec->passes_pushback,
+        .is_brief = spec->lane == TKX__LANE_SAMPLE || spec->lane == TKX__LANE_RETRIEVE ||
+                    spec->lane == TKX__LANE_TRAIN,
     };
 
     tkx__header_set_unref(call->common);
@@ -128,7 +130,7 @@ tkx_status tkx__call_try_send(tkx__call *call, tkx_error **err)
         return TKX_OK;
     if (!take_profile(call, timeout))
         return refuse(call, TKX_ERR_NO_MEMORY, "no memory for headers", err);
-    snprintf(call->retry_count, sizeof call->retry_count, "%u", call->n_inner);
+    call->retry_count[tkx__decimal_print_u64(call->n_inner, call->retry_count)] = '\0';
     if (spec->deadline_ms && spec->deadline_ms - tkx__site_now(site) < timeout)
         timeout = spec->deadline_ms - tkx__site_now(site);
     tkx__span_send(call->span, spec->lane, call->url + strlen(site->api_url),

@@ -14,8 +14,6 @@
  */
 #include "api/poll.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "api/backoff.h"
@@ -27,6 +25,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "json/decimal.h"
 
 #define MAX_BAD_REQUESTS 3 /* 400s in a row that may be a proxy's */
 #define FREE_FAST_ROUNDS 3 /* quick "not ready" answers before the floor applies */
@@ -476,15 +475,24 @@ static bool make_body(tkx__poll *p)
     return p->body_text != NULL;
 }
 
+/* With six digits behind the point.  Every sample has one: no matter for printf. */
+static void write_seconds(char *to, uint64_t us)
+{
+    to += tkx__decimal_print_u64(us / 1000000, to);
+    *to++ = '.';
+    for (uint64_t unit = 100000; unit > 0; unit /= 10)
+        *to++ = (char)('0' + us / unit % 10);
+    *to = '\0';
+}
+
 static size_t put_headers(tkx__poll *p)
 {
     size_t n = 0;
 
-    snprintf(p->iteration_text, sizeof p->iteration_text, "%u", p->iteration);
+    p->iteration_text[tkx__decimal_print_u64(p->iteration, p->iteration_text)] = '\0';
     p->headers[n++] = (tkx__header){"X-Tinker-Request-Iteration", p->iteration_text};
     if (p->iteration == 0 && p->spec.roundtrip_us >= 0) {
-        snprintf(p->roundtrip_text, sizeof p->roundtrip_text, "%" PRId64 ".%06" PRId64,
-                 p->spec.roundtrip_us / 1000000, p->spec.roundtrip_us % 1000000);
+        write_seconds(p->roundtrip_text, (uint64_t)p->spec.roundtrip_us);
         p->headers[n++] =
             (tkx__header){"X-Tinker-Create-Promise-Roundtrip-Time", p->roundtrip_text};
     }

@@ -23,7 +23,8 @@ static bool is_same(const tkx__profile_key *a, const tkx__profile_key *b)
            a->secret == b->secret && a->accept == b->accept &&
            a->content_type == b->content_type &&
            a->content_encoding == b->content_encoding && a->timeout_ms == b->timeout_ms &&
-           a->is_get == b->is_get && a->wants_pushback == b->wants_pushback;
+           a->is_get == b->is_get && a->wants_pushback == b->wants_pushback &&
+           a->is_brief == b->is_brief;
 }
 
 /* Headers that the caller of the site gave win over ours of the same name. */
@@ -54,7 +55,8 @@ static tkx__header_set *build(const tkx__site *site, const tkx__profile_key *key
     add(site, h, &n, "x-sdk-method", key->sdk_method);
     add(site, h, &n, "X-Tinker-Request-Type", key->request_type);
     add(site, h, &n, "X-Tinker-Sampling-Backpressure", key->wants_pushback ? "1" : NULL);
-    for (size_t i = 0; i < site->n_headers && i < MAX_SITE_HEADERS; i++)
+    for (size_t i = key->is_brief ? site->n_platform : 0;
+         i < site->n_headers && i < MAX_SITE_HEADERS; i++)
         h[n++] = site->headers[i];
     return tkx__header_set_new(h, n);
 }

@@ -22,6 +22,7 @@ typedef struct tkx__profile_key {
     int64_t timeout_ms;
     bool is_get;
     bool wants_pushback;
+    bool is_brief; /* without the platform, which the session's start has told */
 } tkx__profile_key;
 
 /* Counted for the caller; NULL: out of memory. */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "types/model_input.h"
 #include "types/sample.h"
+#include "json/decimal.h"
 
 #define MAX_BODY ((size_t)1 << 30)
 #define MAX_BODY_MASK 0x7fffffffu
@@ -22,6 +23,35 @@
 #define CHUNK_ROOM 64  /* what surrounds them */
 
 /* --- frames ---------------------------------------------------------------------- */
+
+/* False: it has lists, tensors, or strings of its own. */
+static bool read_settings(const tkx_sample_request *q, tkx__sample_settings *s)
+{
+    const tkx_sampling_params *p = &q->params;
+
+    *s = (tkx__sample_settings){
+        .num_samples = q->num_samples,
+        .max_tokens = p->max_tokens,
+        .top_k = p->top_k,
+        .temperature = p->temperature,
+        .top_p = p->top_p,
+        .seed = p->seed.bits,
+        .topk_prompt_logprobs = q->topk_prompt_logprobs,
+        .topk_sample_logprobs = q->topk_sample_logprobs,
+        .prompt_alt_tokens_k = q->prompt_alt_tokens_k,
+        .prompt_logprobs_last_n = q->prompt_logprobs_last_n,
+        .flags = p->has_max_tokens | (unsigned)p->seed.is_set << 1 |
+                 (unsigned)p->seed.is_negative << 2 | (unsigned)q->prompt_logprobs << 3 |
+                 (unsigned)q->record_stability_info << 4,
+    };
+    return p->stop_kind == TKX_STOP_DEFAULT && !q->base_model && !q->model_path &&
+           !q->target_prompt_logprobs && q->extra_json.count == 0;
+}
+
+static bool has_settings(const tkx__sample_frame *f, const tkx__sample_settings *s)
+{
+    return f && f->has_settings && memcmp(&f->settings, s, sizeof *s) == 0;
+}
 
 static bool is_same(const tkx__sample_frame *f, const tkx__buf *text, size_t prompt_at)
 {
@@ -55,9 +85,15 @@ tkx_status tkx__sample_frame_get(const char *sampling_session_id,
                                  tkx_error **err)
 {
     tkx_sample_request copy = *request;
+    tkx__sample_settings settings;
+    bool is_plain = read_settings(request, &settings);
     size_t prompt_at = 0;
     tkx__buf text;
 
+    if (is_plain && has_settings(like, &settings)) {
+        *out = tkx__sample_frame_ref(like);
+        return TKX_OK;
+    }
     copy.sampling_session_id = sampling_session_id;
     copy.seq_id = -1; /* written for each attempt */
     tkx__buf_init(&text, MAX_BODY);
@@ -68,6 +104,10 @@ tkx_status tkx__sample_frame_get(const char *sampling_session_id,
                                                : new_frame(request, &text, prompt_at);
         if (!*out)
             st = tkx__fail_memory(err);
+        else if (*out != like && is_plain) { /* nobody else has it yet */
+            (*out)->has_settings = true;
+            (*out)->settings = settings;
+        }
     }
     tkx__buf_clear(&text);
     return st;
@@ -206,6 +246,18 @@ static bool write_prompt(tkx__buf *buf, tkx__packed_prompt prompt,
     return true;
 }
 
+/* The end of the request, with what differs between two of a frame. */
+static void write_number(tkx__buf *buf, int64_t seq_id)
+{
+    char *to;
+
+    tkx__buf_puts(buf, ",\"seq_id\":");
+    to = tkx__buf_reserve(buf, TKX__DECIMAL_MAX);
+    if (to)
+        tkx__buf_grew(buf, tkx__decimal_print_i64(seq_id, to));
+    tkx__buf_putc(buf, '}');
+}
+
 tkx__body *tkx__sample_text(const tkx__sample_frame *f, tkx__packed_prompt prompt,
                             const unsigned char *bytes, int64_t seq_id)
 {
@@ -222,7 +274,7 @@ tkx__body *tkx__sample_text(const tkx__sample_frame *f, tkx__packed_prompt promp
     tkx__buf_append(&buf, f->text, f->prompt_at);
     has_prompt = write_prompt(&buf, prompt, bytes);
     tkx__buf_append(&buf, f->text + f->prompt_at, f->size - f->prompt_at);
-    tkx__buf_printf(&buf, ",\"seq_id\":%lld}", (long long)seq_id);
+    write_number(&buf, seq_id);
     if (has_prompt && buf.status == TKX_OK) {
         size_t size;
 

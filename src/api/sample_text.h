@@ -16,9 +16,22 @@
 
 #include "net/io.h"
 
+/* Settings without arrays, by which two requests are known to be alike before either is
+   written.  Compared by its bytes. */
+typedef struct tkx__sample_settings {
+    int64_t num_samples, max_tokens, top_k;
+    double temperature, top_p;
+    uint64_t seed;
+    int64_t topk_prompt_logprobs, topk_sample_logprobs;
+    int64_t prompt_alt_tokens_k, prompt_logprobs_last_n;
+    uint64_t flags;
+} tkx__sample_settings;
+
 /* A request without its prompt and its number.  Counted, immutable; any thread. */
 typedef struct tkx__sample_frame {
     atomic_uint n_refs;
+    bool has_settings; /* it is nothing but these */
+    tkx__sample_settings settings;
     /* what the answer is checked against */
     bool prompt_logprobs, has_targets;
     int64_t prompt_alt_tokens_k, prompt_logprobs_last_n;

@@ -17,8 +17,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define N_OWN_HEADERS 7
-
 void tkx__config_default(tkx__config *c)
 {
     *c = (tkx__config){
@@ -120,29 +118,42 @@ static const char *arch_name(void)
     return "unknown";
 }
 
+/* Those of ours that the caller has not given. */
+static bool add_own(tkx__site *site, const tkx__site_options *options,
+                    const tkx__header *own, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!named(options->headers, options->n_headers, own[i].name) &&
+            !copy_header(&site->headers[site->n_headers++], own[i].name, own[i].value))
+            return false;
+    return true;
+}
+
 /* The caller's headers win over ours. */
 static bool copy_headers(tkx__site *site, const tkx__site_options *options)
 {
-    const tkx__header own[N_OWN_HEADERS] = {
-        {"User-Agent", site->user_agent},
-        {"X-Stainless-Package-Version", site->sdk_version},
+    const tkx__header platform[] = {
         {"X-Stainless-OS", "Linux"},
         {"X-Stainless-Arch", arch_name()},
         {"X-Stainless-Runtime", "C"},
         {"X-Stainless-Runtime-Version", "11"},
         {"X-Stainless-Async", "async:libcurl"},
     };
+    const tkx__header always[] = {
+        {"User-Agent", site->user_agent},
+        {"X-Stainless-Package-Version", site->sdk_version},
+        {"Accept-Encoding", tkx__net_codings()},
+    };
+    const size_t n_platform = sizeof platform / sizeof *platform;
+    const size_t n_always = sizeof always / sizeof *always;
 
     site->headers =
-        tkx__calloc(options->n_headers + N_OWN_HEADERS, sizeof *site->headers);
-    if (!site->headers)
+        tkx__calloc(options->n_headers + n_platform + n_always, sizeof *site->headers);
+    if (!site->headers || !add_own(site, options, platform, n_platform))
         return false;
-    for (size_t i = 0; i < N_OWN_HEADERS; i++) {
-        if (named(options->headers, options->n_headers, own[i].name))
-            continue;
-        if (!copy_header(&site->headers[site->n_headers++], own[i].name, own[i].value))
-            return false;
-    }
+    site->n_platform = site->n_headers;
+    if (!add_own(site, options, always, n_always))
+        return false;
     for (size_t i = 0; i < options->n_headers; i++)
         if (!copy_header(&site->headers[site->n_headers++], options->headers[i].name,
                          options->headers[i].value))

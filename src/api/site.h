@@ -92,6 +92,7 @@ typedef struct tkx__site {
     char *user_agent;
     tkx__header *headers; /* fixed ones of every request, strings owned */
     size_t n_headers;
+    size_t n_platform; /* the first of them say what we run on: not in every request */
     void (*on_trouble)(void *arg, const tkx_error *error);
     void *trouble_arg;
     struct tkx__profile *profiles; /* headers joined once for requests alike: profile.c */

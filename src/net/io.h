@@ -135,6 +135,9 @@ typedef struct tkx__io {
 
 /* libcurl's version, such as "7.88.1".  Static; any thread. */
 const char *tkx__net_curl_version(void);
+/* For Accept-Encoding: what it undoes, in fewer words than it would use itself (a byte of
+   a header costs it some hundred instructions).  Static; any thread. */
+const char *tkx__net_codings(void);
 
 /* First header of that (lower-case) name, or NULL. */
 const char *tkx__reply_header(const tkx__reply *reply, const char *name);

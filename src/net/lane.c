@@ -8,7 +8,7 @@
  *
  * libevent runs the callbacks of all sockets that are ready before it looks at timers
  * again.  A slice of a large body takes a tenth of a millisecond or more, so such sockets
- * (told by how long the last one took) share a limit for each pass; those that come after
+ * (told by the size of the last one) share a limit for each pass; those that come after
  * it stay ready, and libevent tells of them in the next.  An event that is due at once
  * tells that timers have been looked at.
  */
@@ -17,14 +17,13 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "net/loop_impl.h"
 
-#define BULK_NS 100000 /* a slice that takes longer is one of a large body */
-#define PASS_NS 500000 /* for all of them together */
+#define BULK_BYTES 32768  /* a larger slice is one of a large body */
+#define PASS_BYTES 262144 /* for all of them together */
 #define NUDGE_MS 250
 
 struct tkx__sock {
@@ -34,7 +33,7 @@ struct tkx__sock {
     short wanted;     /* EV_READ | EV_WRITE, by libcurl */
     short registered; /* with libevent */
     bool is_changed;  /* in loop->changed */
-    bool is_bulk;     /* its last slice took long */
+    bool is_bulk;     /* its last slice was large */
     tkx__sock *next_changed;
 };
 
@@ -90,42 +89,34 @@ static void nudge(tkx__lane_state *lane)
     lane->has_messages = true;
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 void tkx__socks_timers_ran(evutil_socket_t fd, short what, void *arg)
 {
     tkx__loop *loop = arg;
 
     (void)fd;
     (void)what;
-    loop->bulk_ns = 0;
+    loop->n_bulk = 0;
 }
 
 static void act(tkx__loop *loop, tkx__sock *sock, int flags)
 {
     tkx__lane_state *lane = sock->lane;
     int fd = sock->fd;
-    int64_t start = now_ns();
-    int64_t took;
+    uint64_t before = loop->n_moved;
+    uint64_t moved;
     int n_running;
 
     lane->has_messages = true;
     expect_nudge(lane);
     curl_multi_socket_action(lane->multi, fd, flags, &n_running);
-    took = now_ns() - start;
+    moved = loop->n_moved - before;
     if ((size_t)fd < loop->n_socks && loop->socks[fd] == sock) /* not closed inside */
-        sock->is_bulk = took >= BULK_NS;
-    if (took < BULK_NS)
+        sock->is_bulk = moved >= BULK_BYTES;
+    if (moved < BULK_BYTES)
         return;
-    if (loop->bulk_ns == 0)
+    if (loop->n_bulk == 0)
         event_add(&loop->timers_ran_event, &(struct timeval){0, 0});
-    loop->bulk_ns += took;
+    loop->n_bulk += moved;
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
@@ -134,7 +125,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     tkx__loop *loop = sock->lane->loop;
     int flags = 0;
 
-    if (sock->is_bulk && loop->bulk_ns >= PASS_NS)
+    if (sock->is_bulk && loop->n_bulk >= PASS_BYTES)
         return;
     tkx__loop_enter(loop);
     what &= sock->wanted;

@@ -35,7 +35,7 @@ struct tkx__loop {
                 */
     struct event wake_event;
     struct event alarm_event; /* a timerfd: libevent's own clock may be 4 ms coarse */
-    struct event timers_ran_event; /* due at once while bulk_ns counts */
+    struct event timers_ran_event; /* due at once while n_bulk counts */
     int alarm_fd;
     int64_t alarm_ms; /* what it is set to; INT64_MAX: nothing */
     tkx__timers timers;
@@ -43,7 +43,8 @@ struct tkx__loop {
     tkx__sock **socks; /* by descriptor */
     size_t n_socks;
     tkx__sock *changed;   /* to be flushed */
-    int64_t bulk_ns;      /* taken by large bodies since timers were looked at */
+    uint64_t n_moved;     /* bytes of bodies, both ways */
+    uint64_t n_bulk;      /* those of large ones since timers were looked at */
     tkx__transfer *open;  /* all that were sent and not told */
     tkx__transfer *spare; /* ready for the next request */
     size_t n_spare;

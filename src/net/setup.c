@@ -30,6 +30,7 @@ static size_t on_content(char *bytes, size_t one, size_t n, void *arg)
     tkx__transfer *t = arg;
 
     (void)one;
+    t->loop->n_moved += n;
     tkx__buf_append(&t->content, bytes, n);
     t->is_too_long |= t->content.status == TKX_ERR_LIMIT;
     t->is_short_of_memory |= t->content.status == TKX_ERR_NO_MEMORY;
@@ -111,6 +112,7 @@ static size_t on_read(char *to, size_t one, size_t n, void *arg)
         return CURL_READFUNC_ABORT;
     }
     t->body_at += (uint64_t)got;
+    t->loop->n_moved += (uint64_t)got;
     return (size_t)got;
 }
 
@@ -134,11 +136,24 @@ static const char *first_env(const char *name)
     return value && *value ? value : NULL;
 }
 
+/* Where libcurl looks for one, for each request anew. */
+static bool has_proxy_variable(void)
+{
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY",
+                                        "all_proxy", "ALL_PROXY"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (first_env(names[i]))
+            return true;
+    return false;
+}
+
 bool tkx__transfer_init_easy(tkx__transfer *t)
 {
     const tkx__loop_config *c = &t->loop->config;
     CURL *e = t->easy = curl_easy_init();
     const char *dir = first_env("SSL_CERT_DIR");
+    const char *no_proxy = c->proxy || has_proxy_variable() ? c->no_proxy : "*";
     bool ok;
 
     if (!e)
@@ -148,7 +163,7 @@ bool tkx__transfer_init_easy(tkx__transfer *t)
          (!c->ca_file || curl_easy_setopt(e, CURLOPT_CAINFO, c->ca_file) == CURLE_OK) &&
          (!dir || c->ca_file || curl_easy_setopt(e, CURLOPT_CAPATH, dir) == CURLE_OK) &&
          (!c->proxy || curl_easy_setopt(e, CURLOPT_PROXY, c->proxy) == CURLE_OK) &&
-         (!c->no_proxy || curl_easy_setopt(e, CURLOPT_NOPROXY, c->no_proxy) == CURLE_OK);
+         (!no_proxy || curl_easy_setopt(e, CURLOPT_NOPROXY, no_proxy) == CURLE_OK);
     curl_easy_setopt(e, CURLOPT_PRIVATE, t);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_content);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);

@@ -204,6 +204,17 @@ START_TEST(outer_layer_repeats_for_300_seconds)
 }
 END_TEST
 
+START_TEST(an_idempotency_key_is_a_random_uuid)
+{
+    static const double draws[] = {0.9, 0.1, 0.7, 0.3};
+    char key[64];
+
+    fake_io_set_uniforms(w.io, draws, 4);
+    tkx__make_uuid(w.site, key, "p-");
+    ck_assert_str_eq(key, "p-e6666666-1999-4999-b333-33334ccccccc");
+}
+END_TEST
+
 START_TEST(a_repeated_call_has_a_new_idempotency_key)
 {
     static const double draws[] = {0.9, 0.1, 0.7, 0.3, 0.5, 0.2, 0.6};
@@ -325,6 +336,7 @@ int main(void)
     tcase_add_test(tc, proxy_400_is_a_connection_error_sixteen_times);
     tcase_add_test(tc, a_400_with_a_body_is_final);
     tcase_add_test(tc, outer_layer_repeats_for_300_seconds);
+    tcase_add_test(tc, an_idempotency_key_is_a_random_uuid);
     tcase_add_test(tc, a_repeated_call_has_a_new_idempotency_key);
     tcase_add_test(tc, billing_pause_outlasts_ten_minutes);
     tcase_add_test(tc, billing_pause_ends_at_its_maximum);

@@ -67,6 +67,105 @@ START_TEST(a_sample_goes_through)
 }
 END_TEST
 
+/* The text of the request that asks for one more sample, changed in one way. */
+static const char *text_with(tkx_sampling *p, void (*change)(tkx_sample_request *request))
+{
+    tkx_sample_request request = TKX_SAMPLE_REQUEST_INIT;
+    tkx_chunk chunk = tkx_chunk_text(tokens, 2);
+    tkx_future *future = NULL;
+
+    request.prompt = (tkx_model_input){&chunk, 1};
+    if (change)
+        change(&request);
+    ck_assert_int_eq(tkx_sampling_sample(p, &request, 0, &future, NULL), TKX_OK);
+    scripted_expect(&s, future, TKX_OK);
+    tkx_future_unref(future);
+    return fake_io_sent(s.io, scripted_last(&s, "asample"))->body;
+}
+
+static void with_max_tokens(tkx_sample_request *request)
+{
+    request->params.has_max_tokens = true;
+    request->params.max_tokens = 7;
+}
+
+static void with_temperature(tkx_sample_request *request)
+{
+    request->params.temperature = 0.5;
+}
+
+static void with_seed(tkx_sample_request *request)
+{
+    request->params.seed = tkx_seed_i64(-3);
+}
+
+static void with_stop(tkx_sample_request *request)
+{
+    static const char *const stop[] = {"end"};
+
+    request->params.stop_kind = TKX_STOP_STRINGS;
+    request->params.stop_strings = stop;
+    request->params.n_stop = 1;
+}
+
+static void with_count(tkx_sample_request *request)
+{
+    request->num_samples = 2;
+}
+
+static void with_member(tkx_sample_request *request)
+{
+    static const tkx_json_member member = {"novel", "true"};
+
+    request->extra_json = (tkx_json_member_list){&member, 1};
+}
+
+static const struct {
+    void (*change)(tkx_sample_request *request);
+    const char *text;
+} changes[] = {
+    {with_max_tokens, "\"max_tokens\":7"},
+    {with_temperature, "\"temperature\":0.5"},
+    {with_seed, "\"seed\":-3"},
+    {with_stop, "\"stop\":[\"end\"]"},
+    {with_count, "\"num_samples\":2"},
+    {with_member, "\"novel\":true"},
+};
+
+/* Requests alike share their text; those that differ must not. */
+START_TEST(each_request_has_its_own_settings)
+{
+    scripted_begin(&s);
+    tkx_sampling *p = scripted_sampling(&s);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_ptr_null(strstr(text_with(p, NULL), changes[_i].text));
+        ck_assert_ptr_null(strstr(text_with(p, NULL), changes[_i].text));
+        ck_assert_ptr_nonnull(strstr(text_with(p, changes[_i].change), changes[_i].text));
+        ck_assert_ptr_nonnull(strstr(text_with(p, changes[_i].change), changes[_i].text));
+    }
+    tkx_sampling_free(p);
+    scripted_end(&s);
+}
+END_TEST
+
+START_TEST(what_we_run_on_is_told_when_a_session_begins)
+{
+    scripted_begin(&s);
+    tkx_sampling *p = scripted_sampling(&s);
+    tkx_future *f = sample(p);
+    scripted_expect(&s, f, TKX_OK);
+    size_t begin = scripted_last(&s, "create_session");
+    size_t i = scripted_last(&s, "asample");
+    ck_assert_str_eq(fake_io_header(s.io, begin, "x-stainless-runtime"), "C");
+    ck_assert_ptr_null(fake_io_header(s.io, i, "x-stainless-runtime"));
+    ck_assert_ptr_nonnull(fake_io_header(s.io, i, "x-stainless-package-version"));
+    ck_assert_ptr_nonnull(strstr(fake_io_header(s.io, i, "user-agent"), "tkx/"));
+    tkx_future_unref(f);
+    tkx_sampling_free(p);
+    scripted_end(&s);
+}
+END_TEST
+
 START_TEST(passes_of_a_proxy_come_from_the_environment)
 {
     setenv("CLOUDFLARE_ACCESS_CLIENT_ID", "id-1", 1);
@@ -449,6 +548,9 @@ int main(void)
 
     tcase_add_checked_fixture(tc, set_up, NULL);
     tcase_add_test(tc, a_sample_goes_through);
+    tcase_add_loop_test(tc, each_request_has_its_own_settings, 0,
+                        (int)(sizeof changes / sizeof *changes));
+    tcase_add_test(tc, what_we_run_on_is_told_when_a_session_begins);
     tcase_add_test(tc, passes_of_a_proxy_come_from_the_environment);
     tcase_add_test(tc, sequences_get_their_ids);
     tcase_add_test(tc, logprobs_are_aligned_from_the_end);
