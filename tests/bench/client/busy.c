@@ -3,7 +3,8 @@
  * busy.c - is the loop alive while large batches are encoded and go out?
  *
  * The loop is lent, so that a timer of 5 ms can tick on it; a small sample goes out every
- * 100 ms beside the batches.  First the same for 10 s without batches.
+ * 100 ms beside the batches, and the heartbeats of many sessions (beats.c).  First the
+ * same for 10 s without batches.
  */
 #include <event2/event.h>
 #include <stdatomic.h>
@@ -29,6 +30,7 @@ typedef struct busy {
     size_t n_late, n_side, n_idle;
     atomic_bool is_counting, must_stop, is_idle;
     tkx_sampling *sampling;
+    beats *beats;
 } busy;
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -39,8 +41,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (atomic_load(&b->is_counting) && b->n_late < MAX_TICKS)
-        b->late_ms[b->n_late++] = late > 0 ? late : 0;
+    if (atomic_load(&b->is_counting)) {
+        if (b->n_late < MAX_TICKS)
+            b->late_ms[b->n_late++] = late > 0 ? late : 0;
+        beats_look(b->beats);
+    }
     b->due_ns = now_ns() + TICK_MS * 1000000;
     event_add(b->tick, &delay);
 }
@@ -139,7 +144,6 @@ static int run_batches(const bench_options *o, tkx_training *training, bench_bat
 
 void bench_busy(const bench_options *o)
 {
-    const struct timespec idle = {10, 0};
     busy b = {.o = o, .ready = LATCH_INIT};
     pthread_t loop, samples;
     tkx_service *service;
@@ -151,6 +155,7 @@ void bench_busy(const bench_options *o)
     b.late_ms = malloc(MAX_TICKS * sizeof(double));
     b.side_ms = malloc(MAX_SAMPLES * sizeof(double));
     b.idle_ms = malloc(MAX_SAMPLES * sizeof(double));
+    b.beats = calloc(1, sizeof *b.beats);
     latch_set(&b.ready, 1);
     pthread_create(&loop, NULL, run_loop, &b);
     latch_wait(&b.ready);
@@ -160,7 +165,7 @@ void bench_busy(const bench_options *o)
     make_batch(o, &batch);
     atomic_store(&b.is_idle, true);
     pthread_create(&samples, NULL, run_samples, &b);
-    nanosleep(&idle, NULL);
+    beats_start(b.beats, b.context);
     atomic_store(&b.is_idle, false);
     meter_start(&m);
     atomic_store(&b.is_counting, true);
@@ -170,6 +175,7 @@ void bench_busy(const bench_options *o)
     meter_print(&m, "busy", n);
     atomic_store(&b.must_stop, true);
     pthread_join(samples, NULL);
+    beats_stop(b.beats);
     tkx_sampling_free(b.sampling);
     tkx_training_free(training);
     tkx_service_free(service);
@@ -180,9 +186,12 @@ void bench_busy(const bench_options *o)
     print_percentiles(b.late_ms, b.n_late);
     printf("},\"side_sample\":{");
     print_percentiles(b.side_ms, b.n_side);
+    printf("},\"heartbeat_late\":{\"n\":%zu,", b.beats->n);
+    print_percentiles(b.beats->late_ms, b.beats->n);
     printf("},\"idle_p99_ms\":%.4f}\n", percentile(b.idle_ms, b.n_idle, 99));
     free(b.late_ms);
     free(b.side_ms);
     free(b.idle_ms);
+    free(b.beats);
     free_batch(&batch);
 }

@@ -87,6 +87,22 @@ void latch_set(latch *l, int n);
 void latch_down(latch *l);
 void latch_wait(latch *l);
 
+/* ---- beats.c
+ * ------------------------------------------------------------------------------ */
+
+#define N_BEATING 50 /* sessions */
+#define MAX_BEATS 4096
+
+typedef struct beats {
+    tkx_service *services[N_BEATING];
+    int64_t last_ms[N_BEATING]; /* when the latest beat got through */
+    double late_ms[MAX_BEATS];  /* [n] */
+    size_t n;
+} beats;
+void beats_start(beats *b, tkx_context *context); /* takes 10 s */
+void beats_look(beats *b);                        /* often; after the start */
+void beats_stop(beats *b);
+
 /* ---- the benchmarks
  * ------------------------------------------------------------------------ */
 
