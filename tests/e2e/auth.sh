@@ -9,7 +9,7 @@ sample=("$TKX_BIN/tkx" sample --base-model tkx/bytes --prompt x --max-tokens 1 -
 
 login() { # login STATUS KEY OPTION... - the key comes by standard input
     local expected=$1 status=0
-    printf '%s\n' "$2" | timeout 60 "$TKX_BIN/tkx" auth login "${@:3}" >"$work/out.txt" 2>"$work/err.txt" || status=$?
+    printf '%s\n' "$2" | timeout 600 "$TKX_BIN/tkx" auth login "${@:3}" >"$work/out.txt" 2>"$work/err.txt" || status=$?
     [ "$status" = "$expected" ] || fail "login ended with $status: $(cat "$work/out.txt" "$work/err.txt")"
     cat "$work/out.txt" "$work/err.txt" >>"$work/all.txt"
 }

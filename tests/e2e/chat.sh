@@ -8,7 +8,7 @@ short=(--max-tokens 12 --seed 3 --chat-format chatml)
 talk() { # talk STATUS OPTION... - lines on stdin
     local expected=$1 status=0
     shift
-    timeout -k 5 90 "$tkx" chat "$@" >"$work/out.txt" 2>"$work/err.txt" || status=$?
+    timeout -k 5 600 "$tkx" chat "$@" >"$work/out.txt" 2>"$work/err.txt" || status=$?
     [ "$status" = "$expected" ] || {
         cat "$work/out.txt" "$work/err.txt" >&2
         fail "expected status $expected, got $status: chat $*"

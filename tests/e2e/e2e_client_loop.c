@@ -41,7 +41,7 @@ static void finish(void)
 
 static void await(tkx_future *future)
 {
-    ck_assert_int_eq(tkx_future_wait(future, 60000, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_future_wait(future, -1, NULL), TKX_OK);
     ck_assert_msg(!tkx_future_error(future), "%s",
                   tkx_error_message(tkx_future_error(future)));
 }
@@ -212,7 +212,7 @@ START_TEST(a_bad_key_is_a_clear_error)
 
     begin(flags);
     ck_assert_int_eq(tkx_service_start(service, &future, NULL), TKX_OK);
-    ck_assert_int_eq(tkx_future_wait(future, 60000, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_future_wait(future, -1, NULL), TKX_OK);
     const tkx_error *error = tkx_future_error(future);
     if (error) { /* any key that begins with tml- may be accepted */
         ck_assert_int_eq(tkx_error_status(error), TKX_ERR_AUTH);
@@ -228,7 +228,6 @@ int main(void)
     Suite *suite = suite_create("client loop");
     TCase *tc = tcase_create("client loop");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, train_save_sample_and_resume, 0, 2);
     tcase_add_test(tc, a_bad_key_is_a_clear_error);
     suite_add_tcase(suite, tc);

@@ -24,7 +24,7 @@ static char run_id[256], state[512], sampler[512];
 static tkx_future *await_status(tkx_status st, tkx_future *future, int http_status)
 {
     ck_assert_int_eq(st, TKX_OK);
-    ck_assert_int_eq(tkx_future_wait(future, 60000, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_future_wait(future, -1, NULL), TKX_OK);
     const tkx_error *error = tkx_future_error(future);
     ck_assert_msg(!error == !http_status && tkx_error_http_status(error) == http_status,
                   "%s", tkx_error_message(error));
@@ -225,7 +225,6 @@ int main(void)
     Suite *suite = suite_create("client_rest");
     TCase *tc = tcase_create("client_rest");
 
-    tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, runs_and_checkpoints);
     tcase_add_test(tc, an_upload_without_files_gives_no_checkpoint);

@@ -249,7 +249,6 @@ int main(void)
     Suite *s = suite_create("client_resume");
     TCase *tc = tcase_create("all");
 
-    tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, run_setup, run_teardown);
     tcase_add_test(tc, goes_on_where_it_was_cut);
     tcase_add_test(tc, settles_what_was_on_its_way);

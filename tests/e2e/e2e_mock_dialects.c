@@ -105,7 +105,6 @@ int main(void)
 {
     Suite *s = suite_create("mock_dialects");
     TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, the_older_generation_lacks_the_newer_routes);
     tcase_add_test(tc, skyrl_fails_promises_with_400);
     tcase_add_test(tc, strict_takes_protobuf_and_announces_results);

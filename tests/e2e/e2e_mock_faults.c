@@ -143,7 +143,6 @@ int main(void)
 {
     Suite *s = suite_create("mock_faults");
     TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, no_fault_loses_or_doubles_a_step);
     tcase_add_test(tc, a_status_carries_its_headers_and_body);
     tcase_add_test(tc, a_lost_promise_is_gone_for_good);

@@ -331,7 +331,6 @@ int main(void)
 {
     Suite *s = suite_create("mock_fixtures");
     TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 240);
     tcase_add_test(tc, requests_of_0_38_are_answered);
     tcase_add_test(tc, requests_of_0_25_are_answered);
     tcase_add_test(tc, requests_of_0_24_are_answered);

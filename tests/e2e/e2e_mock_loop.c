@@ -223,7 +223,6 @@ int main(void)
 {
     Suite *s = suite_create("mock_loop");
     TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, training_lowers_the_loss);
     tcase_add_test(tc, a_missing_number_holds_up_what_is_behind_it);
     tcase_add_test(tc, a_repeated_number_is_the_same_promise_or_a_conflict);

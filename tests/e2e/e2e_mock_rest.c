@@ -317,7 +317,6 @@ int main(void)
 {
     Suite *s = suite_create("mock_rest");
     TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, checkpoints_are_listed_published_and_deleted);
     tcase_add_test(tc, a_checkpoint_is_its_owners);
     tcase_add_test(tc, an_archive_is_built_linked_and_served_in_ranges);

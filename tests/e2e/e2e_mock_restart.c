@@ -92,7 +92,6 @@ int main(void)
 {
     Suite *s = suite_create("mock_restart");
     TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_killed_server_computes_the_same_run);
     tcase_add_test(tc, results_and_checkpoints_survive_a_restart);
     tcase_add_test(tc, without_its_state_a_server_knows_nothing);

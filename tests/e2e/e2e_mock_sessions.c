@@ -79,7 +79,6 @@ int main(void)
 {
     Suite *s = suite_create("mock_sessions");
     TCase *tc = tcase_create("all");
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_silent_session_is_gone);
     tcase_add_test(tc, a_silent_session_can_still_be_finished);
     suite_add_tcase(s, tc);

@@ -22,7 +22,7 @@ void world_await(tkx_future *future)
 {
     tkx_error *err = NULL;
 
-    if (tkx_future_wait(future, MATRIX_SETUP_MS, &err) != TKX_OK)
+    if (tkx_future_wait(future, MATRIX_HANG_MS, &err) != TKX_OK)
         fprintf(stderr, "%s\n", tkx_error_message(err));
     else if (tkx_future_error(future))
         fprintf(stderr, "%s\n", tkx_error_message(tkx_future_error(future)));

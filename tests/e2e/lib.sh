@@ -51,7 +51,7 @@ start_server() { # start_server OPTION... - sets TINKER_BASE_URL and TINKER_API_
 run() {
     local expected=$1 status=0
     shift
-    timeout -k 5 "${RUN_SECONDS:-90}" "$@" >"$work/out.txt" 2>"$work/err.txt" </dev/null || status=$?
+    timeout -k 5 "${RUN_SECONDS:-600}" "$@" >"$work/out.txt" 2>"$work/err.txt" </dev/null || status=$?
     if [ "$status" != "$expected" ]; then
         cat "$work/out.txt" "$work/err.txt" >&2
         fail "expected status $expected, got $status: $*"

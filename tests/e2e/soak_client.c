@@ -6,10 +6,10 @@
  * usage: soak_client [SECONDS]      10 in the tests, hours by scripts/soak
  *
  * Each round opens a session, trains, samples, saves, fails on purpose, and closes all of
- * it.  Resident memory is noted after each round: its least value in the last quarter of
- * the time may lie a few MiB above that in the second one (caches are full by then) and
- * no more, however long it goes on.  The least, since what ended sessions used is freed
- * in batches.
+ * it.  Resident memory is printed once a minute and noted after each round: its least
+ * value in the last quarter of the time may lie a few MiB above that in the second one
+ * (caches are full by then) and no more, however long it goes on.  The least, since what
+ * ended sessions used is freed in batches.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,10 +183,17 @@ typedef struct least {
     long kb[2];
 } least;
 
-static void note(least *l)
+static void note(least *l, int64_t passed_ms, int64_t n_rounds)
 {
+    static int64_t n_minutes;
     const long now[2] = {resident_kb(0), resident_kb(server.pid)};
 
+    if (passed_ms / 60000 > n_minutes) {
+        n_minutes = passed_ms / 60000;
+        printf("%3lld min, %lld rounds: client %ld KiB, server %ld KiB\n",
+               (long long)n_minutes, (long long)n_rounds, now[0], now[1]);
+        fflush(stdout);
+    }
     for (int i = 0; i < 2; i++)
         if (l->kb[i] == 0 || now[i] < l->kb[i])
             l->kb[i] = now[i];
@@ -225,7 +232,8 @@ START_TEST(neither_grows)
         run_round();
         n++;
         passed = now_ms() - started;
-        note(&quarters[passed < seconds * 1000 ? passed * 4 / (seconds * 1000) : 3]);
+        note(&quarters[passed < seconds * 1000 ? passed * 4 / (seconds * 1000) : 3],
+             passed, n);
     } while (passed < seconds * 1000);
     printf("%lld rounds in %lld s\n", (long long)n,
            (long long)((now_ms() - started) / 1000));

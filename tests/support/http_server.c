@@ -320,11 +320,3 @@ size_t http_server_requests(http_server *s)
     pthread_mutex_unlock(&s->lock);
     return n;
 }
-
-int http_server_dead_port(void)
-{
-    int port;
-
-    close(listen_on_any(&port));
-    return port;
-}

@@ -32,7 +32,5 @@ int http_server_port(const http_server *server);
 const char *http_server_url(const http_server *server, const char *path);
 size_t http_server_connections(http_server *server); /* accepted so far */
 size_t http_server_requests(http_server *server);
-/* A port of 127.0.0.1 on which nobody listens. */
-int http_server_dead_port(void);
 
 #endif

@@ -15,15 +15,19 @@
 
 #include <curl/curl.h>
 
+#include "support/proc.h"
+
 enum { MAX_FLAGS = 32, MAX_BODY = 65536 };
 
 static void run_child(mock_process *p, const char *const *flags, int out)
 {
     const char *bin = getenv("TKX_BIN");
-    const char *argv[MAX_FLAGS] = {"tkx-mock-server", "--port", "0", "--state",
+    char port[16], path[4096];
+    const char *argv[MAX_FLAGS] = {"tkx-mock-server", "--port", port, "--state",
                                    p->state_dir};
-    char path[4096];
     size_t n = 5;
+
+    snprintf(port, sizeof port, "%d", p->port);
     for (; flags && *flags && n < MAX_FLAGS - 1; flags++)
         argv[n++] = *flags;
     argv[n] = NULL;
@@ -43,6 +47,11 @@ static void read_url(mock_process *p)
     line[n] = '\0';
     ck_assert_msg(sscanf(line, "listening on %127s", p->url) == 1, "first line: %s",
                   line);
+}
+
+void mock_process_hold_port(mock_process *p)
+{
+    p->held = proc_hold_port(&p->port);
 }
 
 void mock_process_start(mock_process *p, const char *const *flags)
@@ -93,6 +102,9 @@ void mock_process_remove(mock_process *p)
     if (p->state_dir[0])
         ck_assert_int_eq(system(command), 0);
     p->state_dir[0] = '\0';
+    if (p->port)
+        close(p->held);
+    p->port = 0;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *user_data)

@@ -2,8 +2,9 @@
 /*
  * mock_process.h - the real tkx-mock-server as a child process, and plain HTTP to it.
  *
- * The server listens on a port of its own choice and keeps its state in a temporary
- * folder that lives until mock_process_remove().  Failures end the test with a message.
+ * The server listens on a port of its own choice, or on one that is held for it, and
+ * keeps its state in a temporary folder; both last until mock_process_remove().  Failures
+ * end the test with a message.
  */
 #ifndef TESTS_SUPPORT_MOCK_PROCESS_H
 #define TESTS_SUPPORT_MOCK_PROCESS_H
@@ -15,10 +16,15 @@ typedef struct mock_process {
     pid_t pid; /* 0: not running */
     char url[128];
     char state_dir[64];
-    int out; /* its standard output */
+    int out;  /* its standard output */
+    int port; /* held; 0: none */
+    int held;
 } mock_process;
 
-/* flags: NULL-terminated, behind --port 0 --state DIR; may be NULL.  The folder is made
+/* Before the first start: one port for every start, on which nobody else listens while
+   the server is down. */
+void mock_process_hold_port(mock_process *p);
+/* flags: NULL-terminated, behind --port N --state DIR; may be NULL.  The folder is made
    on the first start and kept for later ones. */
 void mock_process_start(mock_process *p, const char *const *flags);
 /* SIGTERM; gives the exit status. */

@@ -494,7 +494,6 @@ int main(void)
     tcase_add_test(tc, a_server_that_reads_only_json_is_found_out_once);
     tcase_add_test(tc, a_validation_error_is_no_reason_to_switch);
     tcase_add_test(tc, encoding_off_the_loop_survives_a_close);
-    tcase_set_timeout(all, 60);
     tcase_add_loop_test(all, no_interleaving_hangs_or_loses_a_number, 0, 4);
     suite_add_tcase(suite, tc);
     suite_add_tcase(suite, all);

@@ -2,7 +2,6 @@
 /* Options, closing in its phases, and a real loop that comes and goes. */
 #include <tkx/context.h>
 
-#include <dirent.h>
 #include <event2/event.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -13,20 +12,10 @@
 #include "client/future.h"
 #include "support/fail_alloc.h"
 #include "support/fake_io.h"
+#include "support/proc.h"
 #include "support/suite.h"
 
 static const tkx__result_type nothing = {"nothing", NULL};
-
-static int n_entries(const char *path)
-{
-    DIR *dir = opendir(path);
-    int n = 0;
-
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
 
 /* ---- options
  * ------------------------------------------------------------------------------ */
@@ -237,14 +226,13 @@ START_TEST(loop_thread_comes_and_goes)
     tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
     tkx_context *real;
     tkx_future *f;
-    int n_files, n_threads;
+    int n_files;
 
     options.base_url = "http://h";
     ck_assert_int_eq(tkx_context_new(&options, &real, NULL),
                      TKX_OK); /* warms up libcurl */
     tkx_context_free(real);
-    n_files = n_entries("/proc/self/fd");
-    n_threads = n_entries("/proc/self/task");
+    n_files = proc_n_files();
     for (int i = 0; i < 20; i++) {
         ck_assert_int_eq(tkx_context_new(&options, &real, NULL), TKX_OK);
         ck_assert(!tkx_context_is_loop_thread(real));
@@ -256,8 +244,8 @@ START_TEST(loop_thread_comes_and_goes)
         ck_assert_int_eq(tkx_error_status(tkx_future_error(f)), TKX_ERR_CLOSED);
         tkx_future_unref(f);
     }
-    ck_assert_int_eq(n_entries("/proc/self/fd"), n_files);
-    ck_assert_int_eq(n_entries("/proc/self/task"), n_threads);
+    ck_assert_int_eq(proc_n_files(), n_files);
+    proc_await_alone();
 }
 END_TEST
 
@@ -330,14 +318,14 @@ START_TEST(lent_base_runs_everything)
 {
     tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
     struct event_base *base = event_base_new();
-    int n_threads = n_entries("/proc/self/task");
+    int n_threads = proc_n_threads();
     tkx_context *real;
     tkx_future *f;
 
     options.base_url = "http://h";
     options.event_base = base;
     ck_assert_int_eq(tkx_context_new(&options, &real, NULL), TKX_OK);
-    ck_assert_int_eq(n_entries("/proc/self/task"), n_threads);
+    ck_assert_int_eq(proc_n_threads(), n_threads);
     f = tkx__future_new(real, &nothing, NULL, NULL, NULL);
     tkx_future_on_complete(f, note_thread, real, NULL);
     tkx_future_cancel(f);

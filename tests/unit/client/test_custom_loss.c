@@ -403,7 +403,6 @@ int main(void)
     Suite *suite = suite_create("custom_loss");
     TCase *tc = tcase_create("custom_loss");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, set_up, NULL);
     tcase_add_test(tc, weights_are_the_negative_gradient);
     tcase_add_test(tc, given_weights_go_out_with_the_forward_pass);

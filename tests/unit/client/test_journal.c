@@ -397,7 +397,6 @@ int main(void)
     Suite *suite = suite_create("journal");
     TCase *tc = tcase_create("all");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, nothing_goes_out_before_it_is_on_record);
     tcase_add_test(tc, the_model_is_on_record_before_it_is_asked_for);

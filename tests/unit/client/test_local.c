@@ -315,7 +315,6 @@ int main(void)
     TCase *tc = tcase_create("local");
 
     tcase_add_checked_fixture(tc, open_model, close_model);
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, seeds_count_up);
     tcase_add_test(tc, scores_prompts);
     tcase_add_test(tc, stops_at_strings);

@@ -198,7 +198,6 @@ int main(void)
     Suite *s = suite_create("attention");
     int n = (int)(sizeof shapes / sizeof shapes[0]);
 
-    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, is_a_softmax, 0, n);
     tcase_add_loop_test(tc, bits_stay, 0, n);
     suite_add_tcase(s, tc);

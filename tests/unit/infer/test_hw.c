@@ -71,7 +71,6 @@ int main(void)
     TCase *tc = tcase_create("hw");
     Suite *s = suite_create("hw");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, figures_are_plausible);
     tcase_add_test(tc, bandwidth_when_asked);
     tcase_add_test(tc, struct_size_is_respected);

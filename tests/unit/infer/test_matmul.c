@@ -378,7 +378,6 @@ int main(void)
     TCase *tc = tcase_create("matmul");
     Suite *s = suite_create("matmul");
 
-    tcase_set_timeout(tc, 100);
     tcase_add_test(tc, products_are_right);
     tcase_add_loop_test(tc, sets_agree, 0, (int)n_wtypes);
     tcase_add_loop_test(tc, batch_and_threads_change_nothing, 0, (int)n_wtypes);

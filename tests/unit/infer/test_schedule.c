@@ -404,7 +404,6 @@ int main(void)
     TCase *tc = tcase_create("schedule");
 
     tcase_add_checked_fixture(tc, open_model, close_model);
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, draws_what_was_recorded);
     tcase_add_test(tc, scores_the_prompt);
     tcase_add_loop_test(tc, parallel_equals_serial, 0, 2);

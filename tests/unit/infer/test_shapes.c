@@ -154,7 +154,6 @@ int main(void)
     TCase *tc = tcase_create("shapes");
     Suite *s = suite_create("shapes");
 
-    tcase_set_timeout(tc, 100);
     tcase_add_loop_test(tc, every_number_of_rows, 0, (int)n_wtypes);
     tcase_add_loop_test(tc, every_number_of_tokens, 0, (int)n_wtypes);
     tcase_add_loop_test(tc, every_number_of_columns, 0, (int)n_wtypes);

@@ -224,7 +224,6 @@ int main(void)
     tcase_add_test(tc, printed_floats_read_back_and_are_shortest);
     tcase_add_test(tc, texts_are_the_usual_ones);
     tcase_add_test(tc, reading_equals_strtod);
-    tcase_set_timeout(tc, 60);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

@@ -213,7 +213,6 @@ int main(void)
     Suite *suite = suite_create("checkpoint");
     TCase *tc = tcase_create("checkpoint");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, restart_is_exact);
     tcase_add_test(tc, weights_only);

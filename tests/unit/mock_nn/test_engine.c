@@ -257,7 +257,6 @@ int main(void)
     Suite *suite = suite_create("engine");
     TCase *tc = tcase_create("engine");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, missing_tensors_are_listed);
     tcase_add_test(tc, wrong_shape_is_named);
     tcase_add_test(tc, unknown_architecture);

@@ -347,7 +347,6 @@ int main(void)
     Suite *suite = suite_create("sample");
     TCase *tc = tcase_create("sample");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, batch_does_not_matter);
     tcase_add_test(tc, agrees_with_forward);

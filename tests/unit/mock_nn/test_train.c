@@ -262,7 +262,6 @@ int main(void)
     Suite *suite = suite_create("train");
     TCase *tc = tcase_create("train");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, threads_change_no_bit, 0, 3);
     tcase_add_loop_test(tc, recomputing_changes_no_bit, 0, 2);
     tcase_add_test(tc, starts_as_its_base);

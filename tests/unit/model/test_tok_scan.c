@@ -325,7 +325,6 @@ int main(void)
         n_known++;
     if (getenv("TKX_EVERY_CHARACTER"))
         tcase_add_unchecked_fixture(tables, setup, teardown);
-    tcase_set_timeout(tables, 120);
     if (getenv("TKX_EVERY_CHARACTER")) {
         tcase_add_test(tables, categories_agree_on_assigned_code_points);
         tcase_add_test(tables, white_space_agrees);
@@ -334,12 +333,11 @@ int main(void)
     suite_add_tcase(suite, tables);
     if (getenv("TKX_EVERY_CHARACTER")) { /* minutes: the slow entry of this program */
         tcase_add_unchecked_fixture(every_cut, setup_text, teardown_text);
-        tcase_set_timeout(every_cut, 900);
+        tcase_set_timeout(every_cut, 1100);
         tcase_add_loop_test(every_cut, scanners_cut_as_pcre2_does, 0, n_known);
         tcase_add_loop_test(every_cut, named_pre_tokenizers_cut_as_pcre2_does, 0, 9);
     }
     suite_add_tcase(suite, every_cut);
-    tcase_set_timeout(cuts, 120);
     tcase_add_loop_test(cuts, scanners_cut_chance_text_as_pcre2_does, 0, n_known);
     tcase_add_test(cuts, costly_expressions_end_in_an_error);
     tcase_add_loop_test(cuts, expressions_of_another_dialect_are_refused, 0, 4);

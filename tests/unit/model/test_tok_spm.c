@@ -146,7 +146,6 @@ int main(void)
     Suite *suite = suite_create("tok_spm");
     TCase *tc = tcase_create("tok_spm");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, cuts_change_no_id, 0, 100);
     tcase_add_test(tc, there_are_cuts_where_nothing_merges);
     suite_add_tcase(suite, tc);

@@ -380,7 +380,6 @@ int main(void)
     Suite *suite = suite_create("tokenizer");
     TCase *tc = tcase_create("tokenizer");
 
-    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, merges_in_order_of_rank);
     tcase_add_test(tc, special_tokens_are_found_unless_the_text_is_plain);
     tcase_add_test(tc, decoding_skips_what_it_is_told_and_what_is_no_token);

@@ -241,7 +241,6 @@ int main(void)
     Suite *suite = suite_create("loop");
     TCase *tc = tcase_create("loop");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, open_world, close_world);
     tcase_add_test(tc, posts_of_eight_threads_keep_each_ones_order);
     tcase_add_test(tc, work_runs_elsewhere_and_ends_on_the_loop);
