@@ -7,7 +7,7 @@
  * take 400 is run into the same wall again and again.  The limiter remembers: a push-back
  * within a minute of the last one's end halves the number of submits and their bytes,
  * and each round of accepted submits adds one again.  The first push-back changes
- * nothing.
+ * nothing.  Those of training submits and of polls count, too.
  */
 #ifndef TKX_LIMITER_H
 #define TKX_LIMITER_H

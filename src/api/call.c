@@ -20,6 +20,7 @@
 #include "api/backoff.h"
 #include "api/breaker.h"
 #include "api/http_error.h"
+#include "api/limiter.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -323,6 +324,16 @@ static bool pause_for_billing(tkx__call *call, const tkx__reply *reply)
     return true;
 }
 
+/* Samples are pushed back in dispatch.c, where the limits are that they pass. */
+static void tell_limiter(const tkx__call *call, int http)
+{
+    struct tkx__limiter *limiter = call->site->limiter;
+
+    if (http == 429 && limiter &&
+        (call->spec.lane == TKX__LANE_TRAIN || call->spec.lane == TKX__LANE_RETRIEVE))
+        tkx__limiter_on_other_push_back(limiter, tkx__site_now(call->site));
+}
+
 static void on_answer(tkx__call *call, tkx__reply *reply)
 {
     int http = reply->http_status;
@@ -341,6 +352,7 @@ static void on_answer(tkx__call *call, tkx__reply *reply)
     }
     if (replay_with_new_token(call, reply))
         return;
+    tell_limiter(call, http);
     if (call->spec.is_raw || (call->spec.passes_pushback && http == 429)) {
         finish(call, reply, NULL);
         return;

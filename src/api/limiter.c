@@ -2,6 +2,7 @@
 /* limiter.c - see limiter.h. */
 #include "api/limiter.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #define MAX_IN_FLIGHT 400
 #define MIN_IN_FLIGHT 10
 #define MEMORY_MS 60000
+#define EPISODE_MS 11000 /* as long as the shortest of dispatch.c */
 
 tkx_status tkx__limiter_init(tkx__limiter *l, const tkx_limiter_options *options,
                              tkx_error **err)
@@ -66,6 +68,11 @@ void tkx__limiter_on_push_back(tkx__limiter *l, int64_t now_ms, int64_t until_ms
     }
     if (until_ms > l->episode_end_ms)
         l->episode_end_ms = until_ms;
+}
+
+void tkx__limiter_on_other_push_back(tkx__limiter *l, int64_t now_ms)
+{
+    tkx__limiter_on_push_back(l, now_ms, now_ms + EPISODE_MS, INT_MAX);
 }
 
 /* One more for each window of accepted submits. */

@@ -29,6 +29,9 @@ tkx_status tkx__limiter_init(tkx__limiter *limiter, const tkx_limiter_options *o
 /* The service pushed back; until then the protocol throttles. */
 void tkx__limiter_on_push_back(tkx__limiter *limiter, int64_t now_ms, int64_t until_ms,
                                int n_inside);
+/* The same, told to a submit for training or to a poll: those wait by rules of their own,
+   nothing is throttled by it. */
+void tkx__limiter_on_other_push_back(tkx__limiter *limiter, int64_t now_ms);
 /* It took a submit. */
 void tkx__limiter_on_accepted(tkx__limiter *limiter, int64_t now_ms);
 static inline int tkx__limiter_limit(tkx__limiter *limiter)

@@ -82,6 +82,21 @@ START_TEST(accepted_submits_add_one_for_each_round)
 }
 END_TEST
 
+/* From training and polls: what samples have under way says nothing. */
+START_TEST(push_backs_of_others_count_too)
+{
+    init(NULL);
+    tkx__limiter_on_other_push_back(&l, 1000);
+    tkx__limiter_on_other_push_back(&l, 11000);
+    ck_assert_int_eq(tkx__limiter_limit(&l), 400);
+    tkx__limiter_on_other_push_back(&l, 23000);
+    ck_assert_int_eq(tkx__limiter_limit(&l), 200);
+    push_back(30000, 150); /* one episode, whoever is pushed back */
+    ck_assert_int_eq(tkx__limiter_limit(&l), 200);
+    ck_assert_uint_eq(l.n_push_backs, 4);
+}
+END_TEST
+
 START_TEST(switched_off_it_only_counts)
 {
     tkx_limiter_options options = TKX_LIMITER_OPTIONS_INIT;
@@ -186,6 +201,7 @@ int main(void)
     tcase_add_test(tc, a_second_episode_soon_halves);
     tcase_add_test(tc, episodes_far_apart_are_strangers);
     tcase_add_test(tc, accepted_submits_add_one_for_each_round);
+    tcase_add_test(tc, push_backs_of_others_count_too);
     tcase_add_test(tc, switched_off_it_only_counts);
     tcase_add_test(tc, bounds_are_checked);
     tcase_add_test(tc, the_dispatch_keeps_to_it);
