@@ -182,6 +182,25 @@ TKX_API tkx_status tkx_training_optim_step_dimuon(tkx_training *training,
                                                   const tkx_dimuon_params *params,
                                                   tkx_future **out, tkx_error **err);
 
+/* Start from TKX_OPTIM_OPTIONS_INIT.  Everything is copied. */
+typedef struct tkx_optim_options {
+    size_t struct_size;
+    const tkx_adam_params *adam; /* NULL: defaults, unless there is dimuon */
+    const tkx_dimuon_params *dimuon;
+    int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */
+    tkx_json_member_list extra_json; /* more members of the request */
+} tkx_optim_options;
+
+#define TKX_OPTIM_OPTIONS_INIT                                                           \
+    {                                                                                    \
+        .struct_size = sizeof(tkx_optim_options)                                         \
+    }
+
+/** The same for either family, with a limit of its own.  @p options may be NULL. */
+TKX_API tkx_status tkx_training_optim_step_with(tkx_training *training,
+                                                const tkx_optim_options *options,
+                                                tkx_future **out, tkx_error **err);
+
 /** Ownership: @p out is the caller's, tkx_optim_step_result_free().  Thread: any. */
 TKX_API tkx_status tkx_future_take_optim_step(tkx_future *future,
                                               tkx_optim_step_result **out,
@@ -195,6 +214,7 @@ typedef struct tkx_save_options {
     const tkx_pair *user_metadata;
     size_t n_user_metadata;
     tkx_json_member_list extra_json; /* more members of the request */
+    int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */
 } tkx_save_options;
 
 #define TKX_SAVE_OPTIONS_INIT                                                            \
@@ -225,6 +245,7 @@ typedef struct tkx_external_options {
         *recipients; /* age public keys; with any, every file is encrypted */
     size_t n_recipients;
     tkx_json_member_list extra_json; /* more members of the request */
+    int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */
 } tkx_external_options;
 
 #define TKX_EXTERNAL_OPTIONS_INIT                                                        \
@@ -269,6 +290,25 @@ TKX_API tkx_status tkx_training_load_state(tkx_training *training, const char *p
                                            int with_optimizer,
                                            const char *weights_access_token,
                                            tkx_future **out, tkx_error **err);
+
+/* Start from TKX_LOAD_OPTIONS_INIT.  Everything is copied. */
+typedef struct tkx_load_options {
+    size_t struct_size;
+    int with_optimizer;               /* 1: Adam's moments too */
+    const char *weights_access_token; /* for a checkpoint of another account */
+    int64_t timeout_ms;               /* of the call; 0: the context's call_timeout_ms */
+    tkx_json_member_list extra_json;  /* more members of the request */
+} tkx_load_options;
+
+#define TKX_LOAD_OPTIONS_INIT                                                            \
+    {                                                                                    \
+        .struct_size = sizeof(tkx_load_options)                                          \
+    }
+
+/** The same with a limit of its own.  @p options may be NULL. */
+TKX_API tkx_status tkx_training_load_state_with(tkx_training *training, const char *path,
+                                                const tkx_load_options *options,
+                                                tkx_future **out, tkx_error **err);
 
 /** Ownership: @p out is the caller's, tkx_load_weights_result_free().  Thread: any. */
 TKX_API tkx_status tkx_future_take_load_weights(tkx_future *future,

@@ -36,6 +36,7 @@ typedef struct request {
 
 struct tkx__attach {
     tkx__op base; /* in the site's list */
+    tkx__post_node start;
     tkx__site *site;
     tkx__ledger *ledger; /* counted */
     char *model_id;
@@ -493,7 +494,8 @@ tkx__attach *tkx__attach_start(const tkx__attach_spec *spec, tkx_error **err)
     }
     const tkx__io *io = &a->site->io;
     a->is_reading = true; /* fn never runs inside this */
-    if (!io->ops->post(io->ctx, start_later, a)) {
+    a->start = (tkx__post_node){.fn = start_later, .arg = a};
+    if (!io->ops->post_node(io->ctx, &a->start)) {
         tkx__fail(err, TKX_ERR_CLOSED, "resume: the context was closed");
         tkx__attach_free(a);
         return NULL;

@@ -31,13 +31,14 @@ typedef struct operation {
     void *user_data;
 
     tkx_future *future; /* NULL: a thread waits */
+    tkx__post_node completion;
     tkx_sample_response *response;
     tkx_error *error;
 
     pthread_mutex_t lock;
     pthread_cond_t done;
     bool is_done;
-    uint64_t job_id;
+    uint64_t job_id; /* 0: not submitted, or over; then the model may be gone */
 } operation;
 
 /* ---- the request ---- */
@@ -241,16 +242,18 @@ static void on_done(void *ctx, tkx__job_result *result, tkx_error *error)
             (void)tkx__fail_memory(&op->error);
         tkx__job_result_free(result);
     }
+    pthread_mutex_lock(&op->lock);
+    op->job_id = 0;
+    op->is_done = true;
+    pthread_cond_signal(&op->done);
+    pthread_mutex_unlock(&op->lock);
     if (!op->future) {
-        pthread_mutex_lock(&op->lock);
-        op->is_done = true;
-        pthread_cond_signal(&op->done);
-        pthread_mutex_unlock(&op->lock);
         unref(op);
         return;
     }
     io = tkx__context_io(tkx__future_context(op->future));
-    if (!io->ops->post(io->ctx, complete, op))
+    op->completion = (tkx__post_node){.fn = complete, .arg = op};
+    if (!io->ops->post_node(io->ctx, &op->completion))
         unref(op); /* the loop has ended, and the future with it */
 }
 
@@ -384,16 +387,14 @@ static const tkx__result_type local_sample_type = {"local sample response", free
 static void on_given_up(tkx_future *future, tkx_status reason, void *arg)
 {
     operation *op = arg;
-    uint64_t job_id;
 
     (void)future;
     (void)reason;
-    pthread_mutex_lock(&op->lock);
+    pthread_mutex_lock(&op->lock); /* while it is held the job has not ended */
     op->on_token = NULL;
-    job_id = op->job_id;
+    if (op->job_id)
+        tkx__schedule_cancel(op->local->schedule, op->job_id);
     pthread_mutex_unlock(&op->lock);
-    if (job_id)
-        tkx__schedule_cancel(op->local->schedule, job_id);
 }
 
 tkx_status tkx_local_sample_start(tkx_local *local, tkx_context *context,

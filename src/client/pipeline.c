@@ -160,18 +160,16 @@ static tkx_status wait_for(const flight *f, int64_t timeout_ms, int64_t since_ms
 
 /* --- submitting ------------------------------------------------------------------ */
 
-static void limit(const tkx_pipeline *p, tkx_future *future)
-{
-    if (p->step_timeout_ms > 0)
-        tkx_future_set_deadline(future, p->step_timeout_ms, NULL);
-}
-
 /* The forward pass is on its way: from here on the step counts, whatever comes. */
 static void call_optim(tkx_pipeline *p, flight *f, const tkx_adam_params *adam)
 {
-    if (tkx_training_optim_step(p->training, adam, &f->optim, &f->error) == TKX_OK)
-        limit(p, f->optim);
-    else if (!f->error)
+    tkx_optim_options options = TKX_OPTIM_OPTIONS_INIT;
+
+    options.adam = adam;
+    options.timeout_ms = p->step_timeout_ms;
+    if (tkx_training_optim_step_with(p->training, &options, &f->optim, &f->error) !=
+            TKX_OK &&
+        !f->error)
         tkx__fail_memory(&f->error);
     f->number = ++p->n_submitted;
     *p->tail = f;

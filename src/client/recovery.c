@@ -27,7 +27,8 @@
 typedef enum watch_state { WAITING, ASKING, RESTORING, BACKING_OFF, ENDED } watch_state;
 
 struct tkx_recovery {
-    tkx__op base;         /* in the site's list */
+    tkx__op base; /* in the site's list */
+    tkx__post_node stopping;
     atomic_uint n_refs;   /* the user's, and the machine's until it has ended */
     tkx_service *service; /* counted */
     tkx_rest rest;        /* on that service */
@@ -328,7 +329,8 @@ void tkx_recovery_stop(tkx_recovery *r)
     while (r->shared.is_telling && !is_inside)
         pthread_cond_wait(&r->shared.quiet, &r->shared.lock);
     pthread_mutex_unlock(&r->shared.lock);
-    if (!io->ops->post(io->ctx, stop, r))
+    r->stopping = (tkx__post_node){.fn = stop, .arg = r};
+    if (!io->ops->post_node(io->ctx, &r->stopping))
         stop(r); /* the loop has ended, and with it the machine */
 }
 

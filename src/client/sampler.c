@@ -59,7 +59,8 @@ void tkx_sampler_free(tkx_sampler *sampler)
     own = sampler->owns_context ? sampler->context : NULL;
     if (own) /* ends what is open, and the loop */
         (void)tkx_context_close(own, 0, 2000, NULL);
-    if (!sampler->io->ops->post(sampler->io->ctx, release, sampler))
+    sampler->letting_go = (tkx__post_node){.fn = release, .arg = sampler};
+    if (!sampler->io->ops->post_node(sampler->io->ctx, &sampler->letting_go))
         release(sampler);
     tkx_context_free(own);
 }

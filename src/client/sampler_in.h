@@ -25,6 +25,7 @@ typedef enum call_state {
 struct sampler_call {
     tkx_sampler *sampler; /* counted */
     tkx_future *future;   /* our reference */
+    tkx__post_node beginning;
     sampler_call *next, *prev;
     bool is_listed;
     call_state state;
@@ -42,6 +43,7 @@ struct sampler_call {
 
 struct tkx_sampler {
     atomic_uint n_refs; /* the user's, each open call's, a creation's */
+    tkx__post_node letting_go;
     tkx_sampler_mode mode;
     tkx_context *context;
     bool owns_context;

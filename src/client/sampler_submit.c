@@ -83,7 +83,8 @@ static tkx_status submit(tkx_sampler *s, const tkx_sample_request *request,
     c->sampler = tkx__either_ref(s);
     (void)tkx__future_set_cancel_mode(c->future, TKX__CANCEL_REMOVE);
     *out = tkx_future_ref(c->future);
-    if (s->io->ops->post(s->io->ctx, tkx__either_begin, c))
+    c->beginning = (tkx__post_node){.fn = tkx__either_begin, .arg = c};
+    if (s->io->ops->post_node(s->io->ctx, &c->beginning))
         return TKX_OK;
     tkx_future_unref(*out);
     *out = NULL;

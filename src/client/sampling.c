@@ -38,7 +38,7 @@ tkx_sampling *tkx__sampling_ref(tkx_sampling *s)
 void tkx_sampling_free(tkx_sampling *s)
 {
     if (s && atomic_fetch_sub_explicit(&s->n_refs, 1, memory_order_acq_rel) == 1)
-        tkx__service_dispose(s->service, free_sampling, s);
+        tkx__service_dispose(s->service, &s->disposal, free_sampling, s);
 }
 
 static void free_result(void *result)

@@ -10,6 +10,7 @@
 
 struct tkx_sampling {
     atomic_uint n_refs;
+    tkx__post_node disposal;
     tkx_service *service;  /* counted */
     tkx__sampler *sampler; /* loop thread */
     char *id;

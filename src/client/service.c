@@ -92,11 +92,13 @@ static void end_service(void *arg)
         free_service(s);
 }
 
-void tkx__service_dispose(tkx_service *s, tkx__task_fn *fn, void *arg)
+void tkx__service_dispose(tkx_service *s, tkx__post_node *node, tkx__task_fn *fn,
+                          void *arg)
 {
-    /* Never on the spot: a step of something that goes away may be under way.  A post
+    *node = (tkx__post_node){.fn = fn, .arg = arg};
+    /* Never on the spot: a step of something that goes away may be under way.  The post
        fails when the loop has ended, and then nothing is. */
-    if (!s->io->ops->post(s->io->ctx, fn, arg))
+    if (!s->io->ops->post_node(s->io->ctx, node))
         fn(arg);
 }
 
@@ -104,7 +106,7 @@ void tkx__service_unref(tkx_service *service)
 {
     if (service &&
         atomic_fetch_sub_explicit(&service->n_refs, 1, memory_order_acq_rel) == 1)
-        tkx__service_dispose(service, end_service, service);
+        tkx__service_dispose(service, &service->disposal, end_service, service);
 }
 
 void tkx_service_free(tkx_service *service)

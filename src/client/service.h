@@ -30,6 +30,7 @@ struct tkx__dispatch;
 
 struct tkx_service {
     atomic_uint n_refs;
+    tkx__post_node disposal;
     tkx_context *context;
     const tkx__io *io;
     tkx__site *site; /* set once */
@@ -75,7 +76,8 @@ tkx_status tkx__service_post(tkx_service *service, tkx__task_fn *fn, void *arg,
                              tkx_error **err);
 
 /* Free something that lives on the loop thread, from any thread. */
-void tkx__service_dispose(tkx_service *service, tkx__task_fn *fn, void *arg);
+void tkx__service_dispose(tkx_service *service, tkx__post_node *node, tkx__task_fn *fn,
+                          void *arg);
 
 /* Copy options and fill them up from the environment.  False: out of memory. */
 bool tkx__service_copy_options(tkx_service *service, const tkx_service_options *from);

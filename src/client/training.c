@@ -34,7 +34,7 @@ tkx_training *tkx__training_ref(tkx_training *t)
 void tkx_training_free(tkx_training *t)
 {
     if (t && atomic_fetch_sub_explicit(&t->n_refs, 1, memory_order_acq_rel) == 1)
-        tkx__service_dispose(t->service, free_training, t);
+        tkx__service_dispose(t->service, &t->disposal, free_training, t);
 }
 
 static void free_result(void *result)
@@ -199,7 +199,7 @@ void tkx__step_clear(tkx__task *task)
 }
 
 tkx_status tkx__step_run(tkx_training *t, const tkx__step_spec *spec, tkx__buf *encoded,
-                         tkx_future **out, tkx_error **err)
+                         int64_t timeout_ms, tkx_future **out, tkx_error **err)
 {
     tkx__task *task;
     tkx__seq_body body;
@@ -213,6 +213,7 @@ tkx_status tkx__step_run(tkx_training *t, const tkx__step_spec *spec, tkx__buf *
         return st;
     }
     tkx__step *step = (tkx__step *)task;
+    task->timeout_ms = timeout_ms;
     step->training = tkx__training_ref(t);
     step->route = spec->route;
     step->body = body;

@@ -11,6 +11,7 @@
 
 struct tkx_training {
     atomic_uint n_refs;
+    tkx__post_node disposal;
     tkx_service *service; /* counted */
     tkx__turns turns;
     char *model_id;
@@ -48,7 +49,6 @@ typedef struct tkx__step {
     void *(*finish)(struct tkx__step *step, void *result, tkx_error **err);
 } tkx__step;
 
-/* Encode, draw a number, go.  The buffer is taken. */
 typedef struct tkx__step_spec {
     const char *what, *route, *request_type, *sdk_method; /* static */
     bool is_save;
@@ -69,8 +69,10 @@ typedef struct tkx__step_spec {
 tkx_status tkx__step_start(tkx__task *task, tkx_error **err);
 void tkx__step_clear(tkx__task *task);
 
+/* Draw a number, go.  encoded is taken; timeout_ms 0: the context's. */
 tkx_status tkx__step_run(tkx_training *training, const tkx__step_spec *spec,
-                         tkx__buf *encoded, tkx_future **out, tkx_error **err);
+                         tkx__buf *encoded, int64_t timeout_ms, tkx_future **out,
+                         tkx_error **err);
 
 /* Draw n numbers and post a task of this client, in one step. */
 tkx_status tkx__training_launch(tkx_training *training, uint64_t n, uint64_t *first,

@@ -75,7 +75,7 @@ tkx_status tkx_training_save_weights_and_get_sampling_client(tkx_training *t,
     tkx_status st =
         tkx__save_weights_for_sampler_request_encode_json(&request, &buf, err);
     if (st == TKX_OK)
-        return tkx__step_run(t, &spec, &buf, out, err);
+        return tkx__step_run(t, &spec, &buf, 0, out, err);
     tkx__buf_clear(&buf);
     return st;
 }

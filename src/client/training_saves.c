@@ -71,10 +71,11 @@ static const tkx__step_spec save_external_spec = {
 };
 
 static tkx_status run_encoded(tkx_training *t, const tkx__step_spec *spec, tkx_status st,
-                              tkx__buf *buf, tkx_future **out, tkx_error **err)
+                              tkx__buf *buf, int64_t timeout_ms, tkx_future **out,
+                              tkx_error **err)
 {
     if (st == TKX_OK)
-        return tkx__step_run(t, spec, buf, out, err);
+        return tkx__step_run(t, spec, buf, timeout_ms, out, err);
     tkx__buf_clear(buf);
     return st;
 }
@@ -108,7 +109,7 @@ tkx_status tkx_training_save_state(tkx_training *t, const char *name,
     };
     tkx__buf_init(&buf, MAX_BODY);
     st = tkx__save_weights_request_encode_json(&request, &buf, err);
-    return run_encoded(t, &save_state_spec, st, &buf, out, err);
+    return run_encoded(t, &save_state_spec, st, &buf, o.timeout_ms, out, err);
 }
 
 tkx_status tkx_training_save_weights_for_sampler(tkx_training *t, const char *name,
@@ -132,7 +133,7 @@ tkx_status tkx_training_save_weights_for_sampler(tkx_training *t, const char *na
     };
     tkx__buf_init(&buf, MAX_BODY);
     st = tkx__save_weights_for_sampler_request_encode_json(&request, &buf, err);
-    return run_encoded(t, &save_sampler_spec, st, &buf, out, err);
+    return run_encoded(t, &save_sampler_spec, st, &buf, o.timeout_ms, out, err);
 }
 
 tkx_status tkx_training_save_weights_external(tkx_training *t, const char *name,
@@ -158,7 +159,7 @@ tkx_status tkx_training_save_weights_external(tkx_training *t, const char *name,
     };
     tkx__buf_init(&buf, MAX_BODY);
     st = tkx__save_weights_external_request_encode_json(&request, &buf, err);
-    return run_encoded(t, &save_external_spec, st, &buf, out, err);
+    return run_encoded(t, &save_external_spec, st, &buf, o.timeout_ms, out, err);
 }
 
 TKX__RECORD_TAKE(tkx_future_take_save_weights, save_weights_result, save_type);
@@ -170,40 +171,67 @@ TKX__RECORD_CODEC(load_weights_result);
 static const tkx__result_type load_type = {"load result", free_load_weights_result};
 static const tkx__task_kind load_kind = TKX__STEP_KIND(&load_type);
 
-tkx_status tkx_training_load_state(tkx_training *t, const char *path, int with_optimizer,
-                                   const char *weights_access_token, tkx_future **out,
-                                   tkx_error **err)
-{
-    static const tkx__step_spec spec = {
-        .what = "load_weights",
-        .route = "load_weights",
-        .request_type = "LoadWeights",
-        .sdk_method = "TrainingClient.load_state",
-        .kind = &load_kind,
-        .decode = decode_load_weights_result,
-        .free_result = free_load_weights_result,
-    };
-    tkx__buf buf;
+static const tkx__step_spec load_spec = {
+    .what = "load_weights",
+    .route = "load_weights",
+    .request_type = "LoadWeights",
+    .sdk_method = "TrainingClient.load_state",
+    .kind = &load_kind,
+    .decode = decode_load_weights_result,
+    .free_result = free_load_weights_result,
+};
 
+static tkx_status fill_load(tkx_load_options *to, const tkx_training *t, const char *path,
+                            const tkx_load_options *from, tkx_error **err)
+{
+    tkx_status st = tkx__options_overlay(to, sizeof *to, from, "tkx_load_options", err);
+
+    if (st != TKX_OK)
+        return st;
     if (!path || !*path)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "load_state needs a checkpoint's path");
-    if (t->ledger && weights_access_token)
+    if (t->ledger && to->weights_access_token)
         return tkx__fail(err, TKX_ERR_UNSUPPORTED,
                          "a load with an access token is not written to a journal, which "
                          "would then hold the secret: copy the checkpoint first, or "
                          "train without a journal");
+    return TKX_OK;
+}
+
+tkx_status tkx_training_load_state_with(tkx_training *t, const char *path,
+                                        const tkx_load_options *options, tkx_future **out,
+                                        tkx_error **err)
+{
+    tkx_load_options o = TKX_LOAD_OPTIONS_INIT;
+    tkx__buf buf;
+    tkx_status st = fill_load(&o, t, path, options, err);
+
+    if (st != TKX_OK)
+        return st;
     const tkx_load_weights_request request = {
         .model_id = t->model_id,
         .seq_id = TKX__SEQ_LATER,
         .model_seq_id = -1,
         .path = path,
-        .optimizer = with_optimizer != 0,
-        .weights_access_token = weights_access_token,
+        .optimizer = o.with_optimizer != 0,
+        .weights_access_token = o.weights_access_token,
+        .extra_json = o.extra_json,
     };
     tkx__buf_init(&buf, MAX_BODY);
-    tkx_status st = tkx__load_weights_request_encode_json(&request, &buf, err);
-    return run_encoded(t, &spec, st, &buf, out, err);
+    st = tkx__load_weights_request_encode_json(&request, &buf, err);
+    return run_encoded(t, &load_spec, st, &buf, o.timeout_ms, out, err);
+}
+
+tkx_status tkx_training_load_state(tkx_training *training, const char *path,
+                                   int with_optimizer, const char *weights_access_token,
+                                   tkx_future **out, tkx_error **err)
+{
+    tkx_load_options options = TKX_LOAD_OPTIONS_INIT;
+
+    options.with_optimizer = with_optimizer;
+    options.weights_access_token = weights_access_token;
+    return tkx_training_load_state_with(training, path, &options, out, err);
 }
 
 TKX__RECORD_TAKE(tkx_future_take_load_weights, load_weights_result, load_type);

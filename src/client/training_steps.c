@@ -18,29 +18,54 @@ TKX__RECORD_CODEC(optim_step_result);
 static const tkx__result_type optim_type = {"optim_step result", free_optim_step_result};
 static const tkx__task_kind optim_kind = TKX__STEP_KIND(&optim_type);
 
-static tkx_status optim_step(tkx_training *t, const tkx_adam_params *adam,
-                             const tkx_dimuon_params *dimuon, tkx_future **out,
-                             tkx_error **err)
+static const tkx__step_spec optim_spec = {
+    .what = "optim_step",
+    .route = "optim_step",
+    .request_type = "OptimStep",
+    .sdk_method = "TrainingClient.optim_step",
+    .kind = &optim_kind,
+    .decode = decode_optim_step_result,
+    .free_result = free_optim_step_result,
+};
+
+static tkx_status fill(tkx_optim_options *to, tkx_adam_params *adam,
+                       tkx_dimuon_params *dimuon, const tkx_optim_options *from,
+                       tkx_error **err)
 {
-    static const tkx__step_spec spec = {
-        .what = "optim_step",
-        .route = "optim_step",
-        .request_type = "OptimStep",
-        .sdk_method = "TrainingClient.optim_step",
-        .kind = &optim_kind,
-        .decode = decode_optim_step_result,
-        .free_result = free_optim_step_result,
-    };
+    tkx_status st = tkx__options_overlay(to, sizeof *to, from, "tkx_optim_options", err);
+
+    if (st == TKX_OK && to->adam && to->dimuon)
+        st = tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
+                       "optim_step: a model has one family of optimizer, so its step has "
+                       "the parameters of adam or of dimuon, not both");
+    if (st != TKX_OK)
+        return st;
+    if (to->dimuon)
+        return tkx__options_overlay(dimuon, sizeof *dimuon, to->dimuon,
+                                    "tkx_dimuon_params", err);
+    return tkx__options_overlay(adam, sizeof *adam, to->adam, "tkx_adam_params", err);
+}
+
+tkx_status tkx_training_optim_step_with(tkx_training *t, const tkx_optim_options *options,
+                                        tkx_future **out, tkx_error **err)
+{
+    tkx_optim_options o = TKX_OPTIM_OPTIONS_INIT;
+    tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    tkx_dimuon_params dimuon = TKX_DIMUON_PARAMS_INIT;
+    tkx__buf buf;
+    tkx_status st = fill(&o, &adam, &dimuon, options, err);
+
+    if (st != TKX_OK)
+        return st;
     const tkx_optim_step_request request = {.model_id = t->model_id,
                                             .seq_id = TKX__SEQ_LATER,
-                                            .adam = adam,
-                                            .dimuon = dimuon};
-    tkx__buf buf;
-
+                                            .adam = o.dimuon ? NULL : &adam,
+                                            .dimuon = o.dimuon ? &dimuon : NULL,
+                                            .extra_json = o.extra_json};
     tkx__buf_init(&buf, MAX_BODY);
-    tkx_status st = tkx__optim_step_request_encode_json(&request, &buf, err);
+    st = tkx__optim_step_request_encode_json(&request, &buf, err);
     if (st == TKX_OK)
-        return tkx__step_run(t, &spec, &buf, out, err);
+        return tkx__step_run(t, &optim_spec, &buf, o.timeout_ms, out, err);
     tkx__buf_clear(&buf);
     return st;
 }
@@ -48,22 +73,21 @@ static tkx_status optim_step(tkx_training *t, const tkx_adam_params *adam,
 tkx_status tkx_training_optim_step(tkx_training *training, const tkx_adam_params *params,
                                    tkx_future **out, tkx_error **err)
 {
-    tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
-    tkx_status st =
-        tkx__options_overlay(&adam, sizeof adam, params, "tkx_adam_params", err);
+    tkx_optim_options options = TKX_OPTIM_OPTIONS_INIT;
 
-    return st == TKX_OK ? optim_step(training, &adam, NULL, out, err) : st;
+    options.adam = params;
+    return tkx_training_optim_step_with(training, &options, out, err);
 }
 
 tkx_status tkx_training_optim_step_dimuon(tkx_training *training,
                                           const tkx_dimuon_params *params,
                                           tkx_future **out, tkx_error **err)
 {
-    tkx_dimuon_params dimuon = TKX_DIMUON_PARAMS_INIT;
-    tkx_status st =
-        tkx__options_overlay(&dimuon, sizeof dimuon, params, "tkx_dimuon_params", err);
+    static const tkx_dimuon_params defaults = TKX_DIMUON_PARAMS_INIT;
+    tkx_optim_options options = TKX_OPTIM_OPTIONS_INIT;
 
-    return st == TKX_OK ? optim_step(training, NULL, &dimuon, out, err) : st;
+    options.dimuon = params ? params : &defaults;
+    return tkx_training_optim_step_with(training, &options, out, err);
 }
 
 TKX__RECORD_TAKE(tkx_future_take_optim_step, optim_step_result, optim_type);

@@ -97,6 +97,16 @@ typedef struct tkx__timer tkx__timer;
 typedef void tkx__reply_fn(tkx__reply *reply, void *arg);
 typedef void tkx__task_fn(void *arg);
 
+/* A post in memory of the poster's: not to be touched until fn runs, which may free it.
+ */
+typedef struct tkx__post_node tkx__post_node;
+struct tkx__post_node {
+    tkx__task_fn *fn;
+    void *arg;
+    tkx__post_node *next;
+    bool is_heap; /* freed once run */
+};
+
 typedef struct tkx__io_ops {
     int64_t (*now_ms)(void *ctx);  /* monotonic */
     int64_t (*now_us)(void *ctx);  /* the same clock, finer; NULL: there is none */
@@ -120,6 +130,8 @@ typedef struct tkx__io_ops {
     /* Run on the loop thread, in order of posting.  Any thread.  False: out of memory or
        the loop has ended; fn will not run. */
     bool (*post)(void *ctx, tkx__task_fn *fn, void *arg);
+    /* The same for what must not fail by want of memory.  False: the loop has ended. */
+    bool (*post_node)(void *ctx, tkx__post_node *node);
     /* Run work(arg) on a worker thread, then done(arg) on the loop thread.  False:
        neither will run.  Work that has begun always ends with done, also at shutdown. */
     bool (*work)(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg);

@@ -237,6 +237,11 @@ static bool op_post(void *ctx, tkx__task_fn *fn, void *arg)
     return false;
 }
 
+static bool op_post_node(void *ctx, tkx__post_node *node)
+{
+    return tkx__loop_post_node(ctx, node);
+}
+
 static bool op_work(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg)
 {
     tkx__loop *loop = ctx;
@@ -361,6 +366,7 @@ tkx_status tkx__loop_new(const tkx__loop_config *config, tkx__loop **out, tkx_er
         .send = tkx__transfer_send,
         .cancel = tkx__transfer_cancel,
         .post = op_post,
+        .post_node = op_post_node,
         .work = op_work,
         .run_user = op_run_user,
     };

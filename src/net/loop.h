@@ -35,14 +35,7 @@ tkx_status tkx__loop_start(tkx__loop *loop, tkx_error **err);
 const tkx__io *tkx__loop_io(const tkx__loop *loop);
 bool tkx__loop_has_thread(const tkx__loop *loop);
 
-/* post() with the caller's memory.  False after the end. */
-typedef struct tkx__post_node tkx__post_node;
-struct tkx__post_node {
-    tkx__task_fn *fn;
-    void *arg;
-    tkx__post_node *next;
-    bool is_heap; /* freed once run */
-};
+/* post_node() of the table. */
 bool tkx__loop_post_node(tkx__loop *loop, tkx__post_node *node);
 
 /* May the calling thread stop and wait for the loop?  Not on our thread; with a lent base

@@ -68,6 +68,11 @@ static bool op_post(void *ctx, tkx__task_fn *fn, void *arg)
     return INNER(ctx)->ops->post(INNER(ctx)->ctx, fn, arg);
 }
 
+static bool op_post_node(void *ctx, tkx__post_node *node)
+{
+    return INNER(ctx)->ops->post_node(INNER(ctx)->ctx, node);
+}
+
 static bool op_work(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *arg)
 {
     return INNER(ctx)->ops->work(INNER(ctx)->ctx, work, done, arg);
@@ -78,7 +83,7 @@ static bool op_run_user(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void 
     return INNER(ctx)->ops->run_user(INNER(ctx)->ctx, work, done, arg);
 }
 
-_Static_assert(sizeof(tkx__io_ops) == 14 * sizeof(void (*)(void)),
+_Static_assert(sizeof(tkx__io_ops) == 15 * sizeof(void (*)(void)),
                "every function of the table has to be passed on here");
 
 tkx_status tkx__tape_init(tkx__tape *t, const tkx__tape_config *config, tkx_error **err)
@@ -95,6 +100,7 @@ tkx_status tkx__tape_init(tkx__tape *t, const tkx__tape_config *config, tkx_erro
         .timer_disarm = op_timer_disarm,
         .timer_free = op_timer_free,
         .post = op_post,
+        .post_node = op_post_node,
         .work = op_work,
         .run_user = op_run_user,
     };

@@ -122,11 +122,30 @@ static void fake_timer_free(void *ctx, tkx__timer *timer)
     ck_assert_msg(!timer, "a timer was freed that is not there");
 }
 
-static bool fake_post(void *ctx, tkx__task_fn *fn, void *arg)
+/* Where the real loop takes memory, a failing allocator strikes here, too. */
+static bool has_memory(void)
+{
+    void *node = tkx__malloc(sizeof(tkx__post_node));
+
+    tkx__free(node);
+    return node != NULL;
+}
+
+static bool fake_post_node(void *ctx, tkx__post_node *node)
 {
     fake_io *f = ctx;
 
     if (f->refuses_posts)
+        return false;
+    fake_push(f, (step){.kind = STEP_POST, .fn = node->fn, .arg = node->arg});
+    return true;
+}
+
+static bool fake_post(void *ctx, tkx__task_fn *fn, void *arg)
+{
+    fake_io *f = ctx;
+
+    if (f->refuses_posts || !has_memory())
         return false;
     fake_push(f, (step){.kind = STEP_POST, .fn = fn, .arg = arg});
     return true;
@@ -136,6 +155,8 @@ static bool fake_work(void *ctx, tkx__task_fn *work, tkx__task_fn *done, void *a
 {
     fake_io *f = ctx;
 
+    if (!has_memory())
+        return false;
     fake_push(f, (step){.kind = STEP_WORK, .fn = work, .done = done, .arg = arg});
     return true;
 }
@@ -264,6 +285,7 @@ fake_io *fake_io_new(void)
         .send = fake_send,
         .cancel = fake_cancel,
         .post = fake_post,
+        .post_node = fake_post_node,
         .work = fake_work,
         .run_user = fake_work,
     };

@@ -3,6 +3,7 @@
  * test_deadline.c - no wait without an end or a reason: limits of calls, the latest
  * trouble as a cause, and the watchdog.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,108 @@ START_TEST(a_call_given_up_before_the_start_makes_no_model)
                    "{\"session_id\":\"S\"}");
     ck_assert_uint_eq(fake_io_count(s.io, "create_model"), 0);
     tkx_future_unref(future);
+    scripted_end(&s);
+}
+END_TEST
+
+/* What each kind of step is called with: limit_ms, in a struct of the given size (0: its
+   own). */
+static tkx_status limited_optim(tkx_training *t, int64_t limit_ms, size_t size,
+                                tkx_future **out)
+{
+    tkx_optim_options o = TKX_OPTIM_OPTIONS_INIT;
+
+    o.timeout_ms = limit_ms;
+    if (size)
+        o.struct_size = offsetof(tkx_optim_options, timeout_ms);
+    return tkx_training_optim_step_with(t, &o, out, NULL);
+}
+
+static tkx_status limited_load(tkx_training *t, int64_t limit_ms, size_t size,
+                               tkx_future **out)
+{
+    tkx_load_options o = TKX_LOAD_OPTIONS_INIT;
+
+    o.timeout_ms = limit_ms;
+    if (size)
+        o.struct_size = offsetof(tkx_load_options, timeout_ms);
+    return tkx_training_load_state_with(t, "tinker://M/weights/x", &o, out, NULL);
+}
+
+static tkx_status limited_save(tkx_training *t, int64_t limit_ms, size_t size,
+                               tkx_future **out)
+{
+    tkx_save_options o = TKX_SAVE_OPTIONS_INIT;
+
+    o.timeout_ms = limit_ms;
+    if (size)
+        o.struct_size = offsetof(tkx_save_options, timeout_ms);
+    return tkx_training_save_state(t, "x", &o, out, NULL);
+}
+
+static tkx_status limited_sampler(tkx_training *t, int64_t limit_ms, size_t size,
+                                  tkx_future **out)
+{
+    tkx_save_options o = TKX_SAVE_OPTIONS_INIT;
+
+    o.timeout_ms = limit_ms;
+    if (size)
+        o.struct_size = offsetof(tkx_save_options, timeout_ms);
+    return tkx_training_save_weights_for_sampler(t, "x", &o, out, NULL);
+}
+
+static tkx_status limited_external(tkx_training *t, int64_t limit_ms, size_t size,
+                                   tkx_future **out)
+{
+    tkx_external_options o = TKX_EXTERNAL_OPTIONS_INIT;
+
+    o.timeout_ms = limit_ms;
+    if (size)
+        o.struct_size = offsetof(tkx_external_options, timeout_ms);
+    return tkx_training_save_weights_external(t, "x", &o, out, NULL);
+}
+
+static tkx_status (*const limited[])(tkx_training *, int64_t, size_t, tkx_future **) = {
+    limited_optim, limited_load, limited_save, limited_sampler, limited_external};
+
+/* Loop: the kind of step.  A struct from before the limit has none. */
+START_TEST(each_step_may_have_a_limit_of_its_own)
+{
+    tkx_future *late, *old;
+
+    scripted_begin(&s);
+    tkx_training *t = scripted_lora(&s);
+    s.held = "retrieve_future";
+    ck_assert_int_eq(limited[_i](t, 3000, 0, &late), TKX_OK);
+    ck_assert_int_eq(limited[_i](t, 3000, 1, &old), TKX_OK);
+    fake_io_turn(s.io);
+    fake_io_advance(s.io, 2999);
+    ck_assert(!tkx_future_is_done(late));
+    fake_io_advance(s.io, 1);
+    scripted_expect(&s, late, TKX_ERR_TIMEOUT);
+    ck_assert(!tkx_future_is_done(old));
+    tkx_future_unref(late);
+    tkx_future_unref(old);
+    tkx_training_free(t);
+    scripted_end(&s);
+}
+END_TEST
+
+START_TEST(a_step_has_one_family_of_parameters)
+{
+    const tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    const tkx_dimuon_params dimuon = TKX_DIMUON_PARAMS_INIT;
+    tkx_optim_options o = TKX_OPTIM_OPTIONS_INIT;
+    tkx_future *future = NULL;
+
+    scripted_begin(&s);
+    tkx_training *t = scripted_lora(&s);
+    o.adam = &adam;
+    o.dimuon = &dimuon;
+    ck_assert_int_eq(tkx_training_optim_step_with(t, &o, &future, NULL),
+                     TKX_ERR_INVALID_ARGUMENT);
+    ck_assert_ptr_null(future);
+    tkx_training_free(t);
     scripted_end(&s);
 }
 END_TEST
@@ -235,6 +338,9 @@ int main(void)
     tcase_add_test(tc, a_limited_step_gives_up_and_is_carried_out_all_the_same);
     tcase_add_loop_test(tc, the_contexts_limit_covers_every_call, 0, 5);
     tcase_add_test(tc, a_call_given_up_before_the_start_makes_no_model);
+    tcase_add_loop_test(tc, each_step_may_have_a_limit_of_its_own, 0,
+                        sizeof limited / sizeof *limited);
+    tcase_add_test(tc, a_step_has_one_family_of_parameters);
     tcase_add_test(tc, the_latest_trouble_is_the_cause);
     tcase_add_test(tc, a_limit_of_something_that_completes_is_forgotten);
     tcase_add_test(tc, who_waits_for_long_is_named_now_and_then);
