@@ -2,28 +2,24 @@
 /*
  * matmul.c - a group of products over the pool.
  *
- * Activations are brought into each form once.  The rows of all products (and of the A of
- * all adapters) are cut into pieces; a second run adds the B of the adapters.  A piece is
- * a tile: some rows against at most TKX__TILE_TOKENS tokens.
+ * Activations are brought into each form once.  Then come the A of all adapters, then the
+ * rows of all products, cut into pieces.  A piece is a tile, some rows against at most
+ * TKX__TILE_TOKENS tokens; while its sums are in the cache, what the B of the adapters
+ * give is added.
  */
 #include <string.h>
 
-#include "base/error.h"
-#include "base/mem.h"
 #include "infer/kernels/work.h"
 
-/* One matrix against some tokens: a product, or half of an adapter. */
+/* One matrix against some tokens: a product, or the A of an adapter. */
 typedef struct unit {
     const tkx__matrix *w;
     const uint8_t *act;
     size_t act_stride;
     const uint32_t *x_rows;
     size_t n_tok;
-    const tkx__product *product; /* where y is; NULL for the A of an adapter */
-    const uint32_t *indices;     /* tokens of the product; NULL: all */
-    float *dense;                /* y of an A: [n_tok][rank] */
-    bool add;
-    float scale;
+    const tkx__product *product; /* NULL: an A */
+    size_t use; /* number in the call of the A's adapter, or of the product's first */
     size_t rows_per_piece;
     size_t n_large;   /* pieces of that many rows; then */
     size_t last_rows; /* so many, or what is left */
@@ -37,30 +33,32 @@ typedef tkx__matmul_job job;
 /* ---- units ---- */
 
 /*
- * Few tokens: a piece is some tens of KiB of weights.  Many: enough rows to keep the
- * arithmetic busy, few enough for the buffer between.
+ * Few tokens: a piece is some tens of KiB of weights, and half of a usual A.  Many:
+ * enough rows to keep the arithmetic busy, few enough for the buffer between.
  */
 static size_t rows_of_piece(const job *j, const unit *u)
 {
     size_t rows;
-    size_t most;
 
     if (u->n_tok >= 16)
         return 48;
+    if (!u->product)
+        return 8;
     rows = (j->piece_bytes / u->w->row_size + 15) / 16 * 16;
-    /* of narrow rows (an adapter's B) as many as the buffer holds */
-    most = u->product && u->product->w == u->w ? TKX__TILE_MAX_ROWS
-                                               : TKX__TILE_OUT / u->n_tok / 16 * 16;
-    if (most > TKX__TILE_NARROW_ROWS)
-        most = TKX__TILE_NARROW_ROWS;
-    rows = rows < most ? rows : most;
-    return rows < 16 ? 16 : rows;
+    return rows > TKX__TILE_MAX_ROWS ? TKX__TILE_MAX_ROWS : rows < 16 ? 16 : rows;
+}
+
+/* Of an A, which has few rows, so few that all threads have some. */
+static size_t toks_of_piece(const unit *u)
+{
+    return u->product ? TKX__TILE_TOKENS : TKX__TILE_TOKENS / 4;
 }
 
 /* is_last: threads end together when the last rows of a phase are in small pieces. */
 static void cut(const job *j, unit *u, bool is_last)
 {
-    size_t n_chunks = (u->n_tok + TKX__TILE_TOKENS - 1) / TKX__TILE_TOKENS;
+    size_t most = toks_of_piece(u);
+    size_t n_chunks = (u->n_tok + most - 1) / most;
     size_t tail;
 
     if (n_chunks == 0) {
@@ -101,50 +99,43 @@ static void use_activations(const job *j, unit *u, tkx__act_form form)
 
 static void product_unit(const job *j, const tkx__product *p, bool is_last, unit *u)
 {
-    *u = (unit){.w = p->w,
-                .x_rows = p->x_rows,
-                .n_tok = p->n_tok,
-                .product = p,
-                .add = p->add,
-                .scale = 1};
+    *u = (unit){.w = p->w, .x_rows = p->x_rows, .n_tok = p->n_tok, .product = p};
     use_activations(j, u, tkx__act_form_of(p->w->type, j->work->compute));
     cut(j, u, is_last);
 }
 
-/* use is the number of the adapter's use in the whole call. */
-static void lora_unit(const job *j, bool is_b, const tkx__product *p,
-                      const tkx__lora_use *l, size_t use, unit *u)
+static void a_unit(const job *j, const tkx__product *p, const tkx__lora_use *l,
+                   size_t use, unit *u)
 {
     const tkx__work *w = j->work;
-    float *mid = w->lora + use * w->limits.max_tokens * w->limits.max_rank;
 
-    *u = (unit){.n_tok = l->indices ? l->n : p->n_tok, .scale = l->scale};
-    if (is_b) {
-        u->w = l->b;
-        u->act = (const uint8_t *)mid;
-        u->act_stride = w->limits.max_rank * sizeof(float);
-        u->product = p;
-        u->indices = l->indices;
-        u->add = true;
-    } else {
-        u->w = l->a;
-        u->dense = mid;
-        u->x_rows = l->indices ? w->lora_rows + use * w->limits.max_tokens : p->x_rows;
-        use_activations(j, u, TKX__ACT_F32);
-    }
+    *u = (unit){.w = l->a,
+                .x_rows =
+                    l->indices ? w->lora_rows + use * w->limits.max_tokens : p->x_rows,
+                .n_tok = l->indices ? l->n : p->n_tok};
+    use_activations(j, u, TKX__ACT_F32);
     cut(j, u, false);
 }
 
 /* ---- one piece ---- */
 
-static void put_row(const tkx__work *w, const unit *u, const float *in, float *y,
-                    size_t row, size_t n)
+/* A x of an adapter's tokens: [n][max_rank] */
+static float *mid_of(const tkx__work *w, size_t use)
 {
-    const float *bias = u->product->bias ? u->product->bias + row : NULL;
+    return w->lora + use * w->limits.max_tokens * w->limits.max_rank;
+}
 
-    if (u->product->w != u->w) { /* the B of an adapter */
-        w->k->axpy(y, u->scale, in, n);
-    } else if (u->add) {
+static float *y_of(const tkx__product *p, size_t tok)
+{
+    return p->y + (p->y_rows ? p->y_rows[tok] : tok) * p->y_stride;
+}
+
+static void put_row(const tkx__product *p, const float *in, float *y, size_t row,
+                    size_t n)
+{
+    const float *bias = p->bias ? p->bias + row : NULL;
+
+    if (p->add) {
         for (size_t i = 0; i < n; i++)
             y[i] += in[i] + (bias ? bias[i] : 0);
     } else if (bias) {
@@ -157,29 +148,66 @@ static void put_row(const tkx__work *w, const unit *u, const float *in, float *y
 
 static void put_tile(const tkx__work *w, const unit *u, const tkx__tile *t, size_t row)
 {
-    const tkx__product *p = u->product;
-
     for (size_t i = 0; i < t->n_tok; i++) {
         size_t tok = t->first_tok + i;
         const float *in = t->out + i * t->out_stride;
 
-        if (!p) {
-            memcpy(u->dense + tok * w->limits.max_rank + row, in, t->n_rows * sizeof *in);
-            continue;
-        }
-        if (u->indices)
-            tok = u->indices[tok];
-        put_row(w, u, in, p->y + (p->y_rows ? p->y_rows[tok] : tok) * p->y_stride + row,
-                row, t->n_rows);
+        if (u->product)
+            put_row(u->product, in, y_of(u->product, tok) + row, row, t->n_rows);
+        else
+            memcpy(mid_of(w, u->use) + tok * w->limits.max_rank + row, in,
+                   t->n_rows * sizeof *in);
     }
 }
 
 /* True when the tile's sums are the product's rows as they come. */
-static bool is_as_computed(const unit *u)
+static bool is_as_computed(const tkx__product *p)
+{
+    return p && !p->add && !p->bias && !p->y_rows;
+}
+
+/* How many of the adapter's tokens stand before a token of the product. */
+static size_t n_before(const tkx__lora_use *l, size_t tok)
+{
+    size_t n = 0;
+
+    if (!l->indices)
+        return tok;
+    while (n < l->n && l->indices[n] < tok)
+        n++;
+    return n;
+}
+
+/* y += scale B (A x) for the rows and tokens of a tile that is done. */
+static void add_b(const tkx__work *w, const unit *u, size_t n_lora, const tkx__tile *done,
+                  size_t row, size_t thread)
 {
     const tkx__product *p = u->product;
+    const tkx__lora_use *l = &p->loras[n_lora];
+    size_t first = n_before(l, done->first_tok);
+    tkx__tile t = {
+        .type = l->b->type,
+        .w = (const uint8_t *)l->b->data + row * l->b->row_size,
+        .row_size = l->b->row_size,
+        .n_rows = done->n_rows,
+        .n_cols = l->b->n_cols,
+        .act = (const uint8_t *)mid_of(w, u->use + n_lora),
+        .act_stride = w->limits.max_rank * sizeof(float),
+        .first_tok = first,
+        .n_tok = n_before(l, done->first_tok + done->n_tok) - first,
+        .out = w->tile_out + thread * TKX__TILE_OUT,
+        .out_stride = done->n_rows,
+        .scratch = done->scratch,
+    };
 
-    return p && p->w == u->w && !p->add && !p->bias && !p->y_rows;
+    if (t.n_tok == 0)
+        return;
+    w->k->tile_f(&t);
+    for (size_t i = 0; i < t.n_tok; i++) {
+        size_t tok = l->indices ? l->indices[first + i] : first + i;
+
+        w->k->axpy(y_of(p, tok) + row, l->scale, t.out + i * t.out_stride, t.n_rows);
+    }
 }
 
 static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thread)
@@ -208,24 +236,25 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         .out_stride = n_rows,
         .scratch = tkx__work_scratch(w, thread),
     };
-    bool is_direct = is_as_computed(u);
+    bool is_direct = is_as_computed(u->product);
 
     if (is_direct) {
         t.out = u->product->y + tok * u->product->y_stride + row;
         t.out_stride = u->product->y_stride;
     }
-    if (u->product && u->product->w == u->w &&
-        tkx__act_form_of(u->w->type, w->compute) != TKX__ACT_F32)
+    if (u->product && tkx__act_form_of(u->w->type, w->compute) != TKX__ACT_F32)
         w->k->tile_q(&t);
     else
         w->k->tile_f(&t);
     if (!is_direct)
         put_tile(w, u, &t, row);
+    for (size_t l = 0; u->product && l < u->product->n_loras; l++)
+        add_b(w, u, l, &t, row, thread);
 }
 
 /* Find the unit that piece belongs to, and do it; or, with do_it false, count pieces.
-   is_b: the phase of the adapters' B, after that of their A and the products. */
-static size_t walk(const job *j, bool is_b, size_t piece, size_t thread, bool do_it)
+   is_a: the phase of the adapters' A, before that of the products. */
+static size_t walk(const job *j, bool is_a, size_t piece, size_t thread, bool do_it)
 {
     size_t n = 0;
     size_t use = 0;
@@ -233,23 +262,21 @@ static size_t walk(const job *j, bool is_b, size_t piece, size_t thread, bool do
 
     for (size_t i = 0; i < j->n_products; i++) {
         const tkx__product *p = &j->products[i];
+        size_t n_units = is_a ? p->n_loras : 1;
 
-        for (size_t l = 0; l < p->n_loras; l++) {
-            lora_unit(j, is_b, p, &p->loras[l], use++, &u);
+        for (size_t l = 0; l < n_units; l++) {
+            if (is_a)
+                a_unit(j, p, &p->loras[l], use + l, &u);
+            else
+                product_unit(j, p, i + 1 == j->n_products, &u);
+            u.use = use + l;
             if (do_it && piece < n + u.n_pieces) {
                 do_piece(j->work, &u, piece - n, thread);
                 return n;
             }
             n += u.n_pieces;
         }
-        if (is_b)
-            continue;
-        product_unit(j, p, i + 1 == j->n_products, &u);
-        if (do_it && piece < n + u.n_pieces) {
-            do_piece(j->work, &u, piece - n, thread);
-            return n;
-        }
-        n += u.n_pieces;
+        use += p->n_loras;
     }
     return n;
 }
@@ -259,7 +286,7 @@ static void run_piece(void *ctx, size_t piece, size_t thread)
     (void)walk(ctx, false, piece, thread, true);
 }
 
-static void run_b_piece(void *ctx, size_t piece, size_t thread)
+static void run_a_piece(void *ctx, size_t piece, size_t thread)
 {
     (void)walk(ctx, true, piece, thread, true);
 }
@@ -320,7 +347,7 @@ static void find_lora_rows(void *ctx, size_t piece, size_t thread)
 size_t tkx__matmul_phases(tkx__matmul_job *j, tkx__phase *out)
 {
     size_t bytes = 0;
-    size_t n_b;
+    size_t n_a;
     size_t n = 0;
     bool has_indices = false;
 
@@ -344,11 +371,11 @@ size_t tkx__matmul_phases(tkx__matmul_job *j, tkx__phase *out)
                                 .n_pieces = (j->n_x + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS};
     if (has_indices)
         out[n++] = (tkx__phase){.fn = find_lora_rows, .ctx = j, .n_pieces = 1};
+    n_a = walk(j, true, 0, 0, false);
+    if (n_a)
+        out[n++] = (tkx__phase){.fn = run_a_piece, .ctx = j, .n_pieces = n_a};
     out[n++] =
         (tkx__phase){.fn = run_piece, .ctx = j, .n_pieces = walk(j, false, 0, 0, false)};
-    n_b = walk(j, true, 0, 0, false);
-    if (n_b)
-        out[n++] = (tkx__phase){.fn = run_b_piece, .ctx = j, .n_pieces = n_b};
     return n;
 }
 
@@ -366,72 +393,4 @@ void tkx__matmul(tkx__work *work, const float *x, size_t x_stride, size_t n_x,
 
     if (n)
         tkx__threads_run_phases(work->pool, phases, n);
-}
-
-/* ---- scratch ---- */
-
-static void *take(tkx__work *w, size_t count, size_t size)
-{
-    size_t bytes;
-    void *p;
-
-    if (!tkx__mul(count, size, &bytes) || !tkx__add(bytes, 64, &bytes))
-        return NULL;
-    p = tkx__malloc(bytes);
-    if (!p)
-        return NULL;
-    w->memory[w->n_memory++] = p;
-    return (void *)(((uintptr_t)p + 63) & ~(uintptr_t)63);
-}
-
-static bool take_all(tkx__work *w)
-{
-    const tkx__work_limits *l = &w->limits;
-    size_t n_threads = tkx__threads_count(w->pool);
-    size_t lora_rows;
-
-    if (!tkx__mul(l->max_loras, l->max_tokens, &lora_rows))
-        return false;
-    w->scratch_size = TKX__TILE_SCRATCH;
-    w->scratch = take(w, n_threads, w->scratch_size);
-    w->tile_out = take(w, n_threads, TKX__TILE_OUT * sizeof(float));
-    w->lora_rows = take(w, lora_rows, sizeof *w->lora_rows);
-    w->lora = take(w, lora_rows, l->max_rank * sizeof *w->lora);
-    if (w->compute == TKX__COMPUTE_FAST) {
-        w->act_32 =
-            take(w, l->max_tokens, tkx__act_row_size(TKX__ACT_Q8_32, l->max_cols));
-        w->act_256 =
-            take(w, l->max_tokens, tkx__act_row_size(TKX__ACT_Q8_256, l->max_cols));
-        if (!w->act_32 || !w->act_256)
-            return false;
-    }
-    return w->scratch && w->tile_out && w->lora_rows && w->lora;
-}
-
-tkx_status tkx__work_new(const tkx__kernels *k, tkx__threads *pool, tkx__compute compute,
-                         const tkx__work_limits *limits, tkx__work **out, tkx_error **err)
-{
-    tkx__work *w = tkx__calloc(1, sizeof *w);
-
-    if (!w)
-        return tkx__fail_memory(err);
-    w->k = k;
-    w->pool = pool;
-    w->compute = compute;
-    w->limits = *limits;
-    if (!take_all(w)) {
-        tkx__work_free(w);
-        return tkx__fail_memory(err);
-    }
-    *out = w;
-    return TKX_OK;
-}
-
-void tkx__work_free(tkx__work *work)
-{
-    if (!work)
-        return;
-    for (size_t i = 0; i < work->n_memory; i++)
-        tkx__free(work->memory[i]);
-    tkx__free(work);
 }

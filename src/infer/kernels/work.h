@@ -10,7 +10,6 @@
 /* Rows of a matrix in one piece of work, when there are few tokens; and floats of the
    buffer between a tile and its destination. */
 #define TKX__TILE_MAX_ROWS 192
-#define TKX__TILE_NARROW_ROWS 1024
 #define TKX__TILE_OUT (TKX__TILE_TOKENS * 64)
 
 struct tkx__work {
