@@ -2,16 +2,18 @@
 /*
  * threads.c - the fork-join pool.
  *
- * One 64-bit word says everything about the open phase: its number, how many pieces it
- * has, which is next.  A piece is claimed by a compare-and-swap on that word, so a thread
- * that comes late, even by several runs, can never claim a piece with a stale job: the
- * job's fields are written before the word and stay until the last piece is done.  Who
- * does that last piece opens the next phase.  Nobody waits for a thread that has claimed
+ * The pieces of a phase are dealt out in even, consecutive shares: a thread that goes
+ * through neighbouring rows reads memory in one stream.  Who is through with its share
+ * takes pieces from the far end of others'.  What is left of a share is one 64-bit word,
+ * with the number of its phase: a piece is claimed by a compare-and-swap on it, so a
+ * thread that comes late, even by several runs, can never claim a piece with a stale job.
+ * The job's fields are written before the shares and stay until the last piece is done;
+ * who does that opens the next phase.  Nobody waits for a thread that has claimed
  * nothing, the owner included: a thread that lost its core costs only its piece, and
  * gives the core away between two pieces when it can (core_share.h).
  *
  * Waiting: look for a while, then look and yield, then sleep.  A sleeper raises its count
- * and then looks again; the waker changes the word and then looks at the count (both
+ * and then looks again; the waker changes the number and then looks at the count (both
  * sequentially consistent), so no wake-up is lost.
  */
 #include "infer/threads.h"
@@ -29,7 +31,6 @@
 #define MAX_THREADS 64
 #define PIECE_BITS 20
 #define PIECE_MASK (((uint64_t)1 << PIECE_BITS) - 1)
-#define RUN_BITS 24
 #define MAX_PIECES ((size_t)1 << (PIECE_BITS - 1))
 
 /* How long to look before yielding, and before sleeping.  Between two phases of a
@@ -43,11 +44,17 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
+/* What is left of a thread's share of the open phase, on a cache line of its own. */
+typedef struct share {
+    _Atomic uint64_t word; /* number of the phase | first piece | end */
+    char apart[56];
+} share;
+
 struct tkx__threads {
     size_t n_threads;
     size_t n_started; /* workers with a running thread */
     worker workers[MAX_THREADS];
-    tkx__core_share owner_share;
+    tkx__core_share cores[MAX_THREADS]; /* each its thread's own */
 
     /* The run; written by the owner, `at` by who opens phases. */
     const tkx__phase *phases;
@@ -57,12 +64,13 @@ struct tkx__threads {
     /* The open phase's job; stable while it has open pieces. */
     tkx__threads_fn *fn;
     void *ctx;
+    size_t n_pieces;
 
-    char apart_1[64];      /* hot words on cache lines of their own */
-    _Atomic uint64_t word; /* number | pieces | next */
-    char apart_2[64];
-    _Atomic size_t n_done;
-    char apart_3[64];
+    share shares[MAX_THREADS];
+    _Atomic uint64_t number; /* of the open phase */
+    char apart_1[56];        /* hot words on cache lines of their own */
+    _Atomic size_t n_done;   /* pieces, and one for opening the phase */
+    char apart_2[56];
     _Atomic int is_ended; /* the run */
     _Atomic int n_sleeping;
     _Atomic int is_closing;
@@ -70,17 +78,6 @@ struct tkx__threads {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
 };
-
-static uint64_t number_of(uint64_t word)
-{
-    return word >> (2 * PIECE_BITS);
-}
-
-static uint64_t make_word(uint64_t number, uint64_t n_pieces)
-{
-    return (number & (((uint64_t)1 << RUN_BITS) - 1)) << (2 * PIECE_BITS) |
-           n_pieces << PIECE_BITS;
-}
 
 static void relax(void)
 {
@@ -102,48 +99,97 @@ static void wake_all(tkx__threads *p)
     pthread_mutex_unlock(&p->mutex);
 }
 
+static uint64_t make_share(uint64_t number, size_t first, size_t end)
+{
+    return number << (2 * PIECE_BITS) | (uint64_t)first << PIECE_BITS | end;
+}
+
+/* True when that was the last that the phase waited for. */
+static bool count_done(tkx__threads *p)
+{
+    size_t n = p->n_pieces; /* of the next phase, perhaps, as soon as this is counted */
+
+    return atomic_fetch_add(&p->n_done, 1) == n;
+}
+
+/* Deal out a phase; true when it was done before the last share was dealt. */
+static bool open_phase(tkx__threads *p, const tkx__phase *phase)
+{
+    uint64_t number = atomic_load_explicit(&p->number, memory_order_relaxed) + 1;
+    size_t n = phase->n_pieces;
+
+    p->fn = phase->fn;
+    p->ctx = phase->ctx;
+    p->n_pieces = n;
+    atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
+    for (size_t i = 0; i < p->n_threads; i++)
+        atomic_store_explicit(
+            &p->shares[i].word,
+            make_share(number, n * i / p->n_threads, n * (i + 1) / p->n_threads),
+            memory_order_release);
+    atomic_store(&p->number, number);
+    wake_all(p);
+    return count_done(p);
+}
+
 /* No piece is open.  Phases of a single piece are done on the way. */
 static void open_next(tkx__threads *p, size_t thread)
 {
     while (p->at < p->n_phases) {
         const tkx__phase *phase = &p->phases[p->at++];
-        uint64_t word = atomic_load_explicit(&p->word, memory_order_relaxed);
 
-        if (phase->n_pieces > 1 && phase->n_pieces <= MAX_PIECES && p->n_started > 0) {
-            p->fn = phase->fn;
-            p->ctx = phase->ctx;
-            atomic_store_explicit(&p->n_done, 0, memory_order_relaxed);
-            atomic_store(&p->word, make_word(number_of(word) + 1, phase->n_pieces));
-            wake_all(p);
+        if (phase->n_pieces <= 1 || phase->n_pieces > MAX_PIECES || p->n_started == 0) {
+            for (size_t i = 0; i < phase->n_pieces; i++)
+                phase->fn(phase->ctx, i, thread);
+        } else if (!open_phase(p, phase)) {
             return;
         }
-        for (size_t i = 0; i < phase->n_pieces; i++)
-            phase->fn(phase->ctx, i, thread);
     }
     atomic_store(&p->is_ended, 1);
     wake_all(p);
 }
 
-/* Do pieces until none is left to claim; returns the number of the phase last seen. */
-static uint64_t work_on(tkx__threads *p, size_t thread, tkx__core_share *share)
+static bool claim(share *s, bool from_end, size_t *piece)
 {
-    uint64_t word = atomic_load_explicit(&p->word, memory_order_acquire);
+    uint64_t word = atomic_load_explicit(&s->word, memory_order_acquire);
 
     for (;;) {
-        uint64_t next = word & PIECE_MASK;
-        uint64_t n = word >> PIECE_BITS & PIECE_MASK;
+        size_t first = (size_t)(word >> PIECE_BITS & PIECE_MASK);
+        size_t end = (size_t)(word & PIECE_MASK);
 
-        if (next >= n)
-            return number_of(word);
-        if (!atomic_compare_exchange_weak_explicit(
-                &p->word, &word, word + 1, memory_order_acq_rel, memory_order_acquire))
-            continue;
-        p->fn(p->ctx, (size_t)next, thread);
-        if (atomic_fetch_add(&p->n_done, 1) + 1 == n)
+        if (first >= end)
+            return false;
+        *piece = from_end ? end - 1 : first;
+        if (atomic_compare_exchange_weak_explicit(
+                &s->word, &word, from_end ? word - 1 : word + (PIECE_MASK + 1),
+                memory_order_acq_rel, memory_order_acquire))
+            return true;
+    }
+}
+
+static bool claim_any(tkx__threads *p, size_t thread, size_t *piece)
+{
+    bool is_claimed = claim(&p->shares[thread], false, piece);
+
+    for (size_t i = 1; i < p->n_threads && !is_claimed; i++)
+        is_claimed = claim(&p->shares[(thread + i) % p->n_threads], true, piece);
+    return is_claimed;
+}
+
+/* Do pieces until none is left to claim; returns the number of the phase last seen. */
+static uint64_t work_on(tkx__threads *p, size_t thread)
+{
+    for (;;) {
+        uint64_t number = atomic_load(&p->number);
+        size_t piece;
+
+        if (!claim_any(p, thread, &piece))
+            return number;
+        p->fn(p->ctx, piece, thread);
+        if (count_done(p))
             open_next(p, thread);
-        if (tkx__core_is_contested(share))
-            tkx__core_share_look(share);
-        word = atomic_load_explicit(&p->word, memory_order_acquire);
+        if (tkx__core_is_contested(&p->cores[thread]))
+            tkx__core_share_look(p->cores, p->n_threads, thread);
     }
 }
 
@@ -152,8 +198,7 @@ static uint64_t work_on(tkx__threads *p, size_t thread, tkx__core_share *share)
 /* What a thread waits for: another phase, the end of the run (the owner), or of all. */
 static bool has_changed(tkx__threads *p, uint64_t seen, bool is_owner)
 {
-    return number_of(atomic_load(&p->word)) != seen ||
-           (is_owner && atomic_load(&p->is_ended)) ||
+    return atomic_load(&p->number) != seen || (is_owner && atomic_load(&p->is_ended)) ||
            atomic_load_explicit(&p->is_closing, memory_order_relaxed);
 }
 
@@ -191,15 +236,14 @@ static void *worker_main(void *arg)
 {
     worker *w = arg;
     tkx__threads *p = w->pool;
-    tkx__core_share share = {0};
     uint64_t seen = 0;
 
     for (;;) {
         wait_for_change(p, seen, false);
         if (atomic_load(&p->is_closing))
             return NULL;
-        seen = work_on(p, w->index, &share);
-        tkx__core_share_look(&share);
+        seen = work_on(p, w->index);
+        tkx__core_share_look(p->cores, p->n_threads, w->index);
     }
 }
 
@@ -213,13 +257,13 @@ void tkx__threads_run_phases(tkx__threads *p, const tkx__phase *phases, size_t n
     atomic_store_explicit(&p->is_ended, 0, memory_order_relaxed);
     open_next(p, 0);
     for (;;) {
-        uint64_t seen = work_on(p, 0, &p->owner_share);
+        uint64_t seen = work_on(p, 0);
 
         if (atomic_load(&p->is_ended))
             break;
         wait_for_change(p, seen, true);
     }
-    tkx__core_share_look(&p->owner_share);
+    tkx__core_share_look(p->cores, p->n_threads, 0);
 }
 
 void tkx__threads_run(tkx__threads *p, size_t n_pieces, tkx__threads_fn *fn, void *ctx)
