@@ -54,7 +54,7 @@ static double total(const job *j, const char *name)
     return sum;
 }
 
-/* A NaN stays only where it comes first, as comparisons with it are false. */
+/* One NaN makes all of it one. */
 static double extreme(const job *j, const char *name, int sign)
 {
     double best = find(j, 0, name)->value;
@@ -62,8 +62,10 @@ static double extreme(const job *j, const char *name, int sign)
     for (size_t i = 1; i < j->n_parts; i++) {
         double value = find(j, i, name)->value;
 
-        if (sign > 0 ? value > best : value < best)
+        if (isnan(value) || (sign > 0 ? value >= best : value <= best))
             best = value;
+        if (isnan(best))
+            break;
     }
     return best;
 }

@@ -102,7 +102,7 @@ tkx_status tkx__forward_backward_output_decode_json(const void *bytes, size_t si
                             size < SIZE_MAX / 64 ? size * 64 + (1 << 16) : size, &arena);
     if (!output)
         return tkx__fail_memory(err);
-    tkx__json_reader_init(&r, bytes, size, arena, TKX__JSON_LENIENT_FLOATS);
+    tkx__json_reader_init(&r, bytes, size, arena, TKX__JSON_LENIENT);
     read_output(&r, output);
     st = tkx__json_finish(&r, "forward_backward answer", err);
     if (st != TKX_OK) {

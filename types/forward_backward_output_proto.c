@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "types/forward_backward_output.h"
 #include "types/metrics.h"
 #include "types/owned.h"
@@ -92,7 +93,10 @@ static bool count_record(tkx__proto *p, const tkx__wire_field *record, size_t *n
 
     *n_fields = 0;
     while (tkx__wire_next(&w, &f)) {
-        if (tkx__wire_is(&f, 3, TKX__WIRE_VARINT)) {
+        if (tkx__wire_is(&f, 1, TKX__WIRE_LEN)) {
+            if (tkx__utf8_valid_prefix(f.bytes, f.size) != f.size)
+                return tkx__proto_fail(p, TKX_ERR_PARSE, "a text is not UTF-8");
+        } else if (tkx__wire_is(&f, 3, TKX__WIRE_VARINT)) {
             announced = f.value;
         } else if (tkx__wire_is(&f, 2, TKX__WIRE_LEN)) {
             if (++*n_fields == 1) {

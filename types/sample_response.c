@@ -155,7 +155,7 @@ tkx_status tkx__sample_response_decode_json(const void *bytes, size_t size,
                        size < SIZE_MAX / 64 ? size * 32 + (1 << 16) : size, &arena);
     if (!response)
         return tkx__fail_memory(err);
-    tkx__json_reader_init(&r, bytes, size, arena, TKX__JSON_LENIENT_FLOATS);
+    tkx__json_reader_init(&r, bytes, size, arena, TKX__JSON_LENIENT);
     read_response(&r, response);
     st = tkx__json_finish(&r, "sample answer", err);
     if (st != TKX_OK) {

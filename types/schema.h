@@ -43,7 +43,8 @@ typedef enum tkx__field_kind {
 
 enum {
     TKX__F_REQUIRED = 1, /* decoding fails without it; encoding fails on NULL */
-    TKX__F_OMIT = 2      /* not written at its missing value */
+    TKX__F_OMIT = 2,     /* not written at its missing value */
+    TKX__F_SOFT = 4      /* I64: a value of another kind counts as missing */
 };
 
 typedef struct tkx__field {

@@ -125,8 +125,16 @@ static void read_seed(tkx__json_reader *r, tkx_seed *seed)
 static void read_time(tkx__json_reader *r, tkx_time_us *time)
 {
     tkx__json_text text;
+    const char *from;
+    double number;
 
-    if (tkx__json_read_text(r, &text) && !tkx__time_parse(text.data, text.size, time))
+    if (tkx__json_peek(r) != TKX__JSON_NUMBER) {
+        from = r->at;
+        if (!tkx__json_read_text(r, &text) || tkx__time_parse(text.data, text.size, time))
+            return;
+        r->at = from;
+    }
+    if (!tkx__json_read_f64(r, &number) || !tkx__time_of_number(number, time))
         tkx__json_fail(r, TKX_ERR_PARSE, "expected a time (RFC 3339)");
 }
 
@@ -213,6 +221,19 @@ static void set_missing(const tkx__field *f, void *to)
     }
 }
 
+/* What is no whole number counts as missing. */
+static void read_soft_i64(tkx__json_reader *r, int64_t *value)
+{
+    tkx__json_text raw;
+    tkx__json_reader sub;
+    int64_t v;
+
+    tkx__json_skip_raw(r, &raw);
+    tkx__json_reader_init(&sub, raw.data, raw.size, r->arena, r->flags);
+    if (r->status == TKX_OK && tkx__json_read_i64(&sub, &v))
+        *value = v;
+}
+
 static void read_field(const tkx__field *f, tkx__json_reader *r, void *to)
 {
     void *at = (char *)to + f->offset;
@@ -223,7 +244,10 @@ static void read_field(const tkx__field *f, tkx__json_reader *r, void *to)
         tkx__json_read_string(r, (const char **)at);
         break;
     case TKX__F_I64:
-        tkx__json_read_i64(r, (int64_t *)at);
+        if (f->flags & TKX__F_SOFT)
+            read_soft_i64(r, (int64_t *)at);
+        else
+            tkx__json_read_i64(r, (int64_t *)at);
         break;
     case TKX__F_F64:
         tkx__json_read_f64(r, (double *)at);
@@ -335,7 +359,7 @@ tkx_status tkx__schema_decode(const tkx__schema *schema, const void *bytes, size
                             size < SIZE_MAX / 64 ? size * 32 + (1 << 20) : size, &arena);
     if (!object)
         return tkx__fail_memory(err);
-    tkx__json_reader_init(&r, bytes, size, arena, TKX__JSON_LENIENT_FLOATS);
+    tkx__json_reader_init(&r, bytes, size, arena, TKX__JSON_LENIENT);
     tkx__schema_read(schema, &r, object);
     st = tkx__json_finish(&r, schema->what, err);
     if (st != TKX_OK) {

@@ -2,6 +2,7 @@
 /* time.c - RFC 3339 without the C library's calendar (which knows zones and locales). */
 #include "types/time.h"
 
+#include <math.h>
 #include <stdio.h>
 
 typedef struct cursor {
@@ -87,6 +88,29 @@ static bool offset(cursor *c, int64_t *seconds)
     return true;
 }
 
+/* What stands behind the date: nothing (midnight), hours and minutes, or all of it. */
+static bool clock_time(cursor *c, int *h, int *mi, int *s, int64_t *us)
+{
+    *h = *mi = *s = 0;
+    *us = 0;
+    if (c->at == c->end)
+        return true;
+    if (!take(c, "Tt ") || !digits(c, 2, h) || !take(c, ":") || !digits(c, 2, mi))
+        return false;
+    return !take(c, ":") || (digits(c, 2, s) && fraction(c, us));
+}
+
+bool tkx__time_of_number(double value, tkx_time_us *out)
+{
+    const double most_seconds = 2e10; /* beyond that they are milliseconds */
+    double us = fabs(value) > most_seconds ? value * 1e3 : value * 1e6;
+
+    if (!(fabs(us) < 9e18))
+        return false;
+    *out = llrint(us);
+    return true;
+}
+
 bool tkx__time_parse(const char *text, size_t size, tkx_time_us *out)
 {
     cursor c = {text, text + size};
@@ -100,10 +124,8 @@ bool tkx__time_parse(const char *text, size_t size, tkx_time_us *out)
     int64_t zone;
 
     if (!digits(&c, 4, &y) || !take(&c, "-") || !digits(&c, 2, &mo) || !take(&c, "-") ||
-        !digits(&c, 2, &d) || !take(&c, "Tt ") || !digits(&c, 2, &h) || !take(&c, ":") ||
-        !digits(&c, 2, &mi) || !take(&c, ":") || !digits(&c, 2, &s))
-        return false;
-    if (!fraction(&c, &us) || !offset(&c, &zone) || c.at != c.end)
+        !digits(&c, 2, &d) || !clock_time(&c, &h, &mi, &s, &us) || !offset(&c, &zone) ||
+        c.at != c.end)
         return false;
     if (mo < 1 || mo > 12 || d < 1 || d > days_in_month(y, mo) || h > 23 || mi > 59 ||
         s > 60)

@@ -93,7 +93,8 @@ static const tkx__schema copy =
 static const tkx__field save_result_fields[] = {
     TKX__FIELD(tkx_save_weights_result, STRING, path, .flags = 0),
     TKX__FIELD(tkx_save_weights_result, STRING, sampling_session_id, .flags = 0),
-    TKX__FIELD(tkx_save_weights_result, I64, size_bytes, .missing = -1),
+    TKX__FIELD(tkx_save_weights_result, I64, size_bytes, .flags = TKX__F_SOFT,
+               .missing = -1),
 };
 static const tkx__schema save_result =
     TKX__SCHEMA("answer of a save", tkx_save_weights_result, save_result_fields);

@@ -52,6 +52,7 @@ static tkx_status ask_capabilities(tkx__task *task, tkx_error **err)
                  .sdk_method = "ServiceClient.get_server_capabilities",
                  .seq_id = -1,
                  .max_retries = TKX__INNER_RETRIES,
+                 .is_outer = true,
                  .max_reply_bytes = (size_t)16 << 20},
         .decode = decode_server_capabilities,
         .free_result = free_server_capabilities,

@@ -63,7 +63,7 @@ tkx__json_kind tkx__json_peek(tkx__json_reader *r)
         return TKX__JSON_NULL;
     case 'N':
     case 'I':
-        return r->flags & TKX__JSON_LENIENT_FLOATS ? TKX__JSON_NUMBER : TKX__JSON_NONE;
+        return r->flags & TKX__JSON_LENIENT ? TKX__JSON_NUMBER : TKX__JSON_NONE;
     default:
         return *r->at == '-' || tkx__json_is_digit(*r->at) ? TKX__JSON_NUMBER
                                                            : TKX__JSON_NONE;
@@ -169,6 +169,8 @@ bool tkx__json_read_bool(tkx__json_reader *r, bool *value)
     if (tkx__json_take_word(r, "true"))
         return *value = true;
     if (tkx__json_take_word(r, "false"))
+        return true;
+    if (tkx__json_lax_bool(r, value))
         return true;
     tkx__json_fail(r, TKX_ERR_PARSE, "expected true or false");
     return false;

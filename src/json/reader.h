@@ -36,9 +36,10 @@
 #define TKX__JSON_MAX_DEPTH 256
 
 enum {
-    /* NaN, Infinity, -Infinity as bare words, and null or the words as strings, where a
-       float is read: what servers send.  null is NaN. */
-    TKX__JSON_LENIENT_FLOATS = 1
+    /* What servers in other languages send: NaN, Infinity, -Infinity as bare words and
+       null (as NaN) where a float is read; numbers written as text, flags as words or
+       numbers, numbers as flags. */
+    TKX__JSON_LENIENT = 1
 };
 
 /* Bytes in UTF-8, not NUL-terminated. */
@@ -52,7 +53,7 @@ typedef enum tkx__json_kind {
     TKX__JSON_OBJECT,
     TKX__JSON_ARRAY,
     TKX__JSON_STRING,
-    TKX__JSON_NUMBER, /* with lenient floats also NaN and the infinities */
+    TKX__JSON_NUMBER, /* with a lenient reader also NaN and the infinities */
     TKX__JSON_BOOL,
     TKX__JSON_NULL
 } tkx__json_kind;

@@ -20,4 +20,10 @@ static inline bool tkx__json_is_digit(char c)
 /* Takes word if it stands here. */
 bool tkx__json_take_word(tkx__json_reader *r, const char *word);
 
+/* A number written as text, or true and false as 1 and 0; takes nothing when it is none,
+   or the reader is not lenient. */
+bool tkx__json_lax_number(tkx__json_reader *r, tkx__json_number *out);
+/* A flag written as a word, or as 0 or 1; the same. */
+bool tkx__json_lax_bool(tkx__json_reader *r, bool *value);
+
 #endif

@@ -157,7 +157,7 @@ static double to_f64(tkx__json_reader *r, const scanned *s, const char *at)
 
 static bool bare_word(tkx__json_reader *r, double *value)
 {
-    if (!(r->flags & TKX__JSON_LENIENT_FLOATS))
+    if (!(r->flags & TKX__JSON_LENIENT))
         return false;
     if (tkx__json_take_word(r, "NaN"))
         *value = NAN;
@@ -244,7 +244,7 @@ bool tkx__json_read_i64(tkx__json_reader *r, int64_t *value)
         return false;
     tkx__json_blanks(r);
     from = r->at;
-    if (!tkx__json_read_number(r, &n))
+    if (!tkx__json_lax_number(r, &n) && !tkx__json_read_number(r, &n))
         return false;
     if (n.kind == TKX__JSON_U64)
         return refuse_number(r, from, "integer beyond 64 bits");
@@ -267,7 +267,7 @@ bool tkx__json_read_u64(tkx__json_reader *r, uint64_t *value)
         return false;
     tkx__json_blanks(r);
     from = r->at;
-    if (!tkx__json_read_number(r, &n))
+    if (!tkx__json_lax_number(r, &n) && !tkx__json_read_number(r, &n))
         return false;
     if (n.kind == TKX__JSON_F64) {
         if (!is_whole_f64(n.f64))
@@ -281,24 +281,18 @@ bool tkx__json_read_u64(tkx__json_reader *r, uint64_t *value)
     return true;
 }
 
-/* null and the words as strings, where lenient. */
+/* null and what else may stand for a number, where lenient. */
 static bool loose_float(tkx__json_reader *r, double *value)
 {
-    tkx__json_text text;
-    const char *from = r->at;
+    tkx__json_number n;
 
     *value = NAN;
     if (*r->at == 'n')
         return tkx__json_take_null(r);
-    if (*r->at != '"' || !tkx__json_read_text(r, &text))
+    if (!tkx__json_lax_number(r, &n))
         return false;
-    if (tkx__json_text_is(&text, "NaN"))
-        return true;
-    *value = *text.data == '-' ? -INFINITY : INFINITY;
-    if (tkx__json_text_is(&text, "Infinity") || tkx__json_text_is(&text, "-Infinity"))
-        return true;
-    r->at = from;
-    return false;
+    *value = n.f64;
+    return true;
 }
 
 bool tkx__json_read_f64(tkx__json_reader *r, double *value)
@@ -317,7 +311,7 @@ bool tkx__json_read_f64(tkx__json_reader *r, double *value)
         r->at = at;
         return r->status == TKX_OK;
     }
-    if (r->at < r->end && r->flags & TKX__JSON_LENIENT_FLOATS && loose_float(r, value))
+    if (r->at < r->end && r->flags & TKX__JSON_LENIENT && loose_float(r, value))
         return true;
     *value = 0;
     if (!tkx__json_read_number(r, &n))

@@ -32,7 +32,8 @@ typedef struct live {
     size_t first;              /* requests before this number came before that */
     int64_t n_promises;
     int64_t n_polls;
-    size_t n_seen; /* requests of the route */
+    size_t n_seen;     /* requests of the route */
+    size_t n_followed; /* of these, up to the last one that a redirect led to */
     size_t n_unknown;
     struct {
         tkx_queue_state state;

@@ -169,6 +169,13 @@ static const struct {
     {"/retrieve_future", 200, 299, 5000, "the same for a service that does not hold"},
 };
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
 static int64_t status_of_reply(const fixture *f, size_t k)
 {
     const jdom *replies = jdom_get(f->root, "replies");
@@ -187,16 +194,12 @@ bool fixture_rule_extra_wait(const fixture *f, size_t k, int64_t ms)
 {
     const char *path = jdom_text(jdom_get(jdom_get(f->root, "route"), "path"));
     int64_t http = status_of_reply(f, k);
-    size_t n = path ? strlen(path) : 0;
 
-    for (size_t i = 0; i < sizeof extra_pauses / sizeof *extra_pauses; i++) {
-        size_t m = strlen(extra_pauses[i].route_end);
-
-        if (n >= m && strcmp(path + n - m, extra_pauses[i].route_end) == 0 &&
+    for (size_t i = 0; i < sizeof extra_pauses / sizeof *extra_pauses; i++)
+        if (path && ends_with(path, extra_pauses[i].route_end) &&
             http >= extra_pauses[i].http_from && http <= extra_pauses[i].http_to &&
             ms <= extra_pauses[i].most_ms)
             return true;
-    }
     return false;
 }
 
@@ -222,6 +225,77 @@ bool fixture_rule_more_requests(const fixture *f, int64_t more)
             more <= more_requests[i].most)
             return true;
     return false;
+}
+
+/* Requests that the SDK makes and we do not. */
+static const struct {
+    const char *route_end;
+    int64_t most;
+    const char *why;
+} fewer_requests[] = {
+    {"/auth/token", 1, "a token whose end cannot be read is used for a minute"},
+};
+
+bool fixture_rule_fewer_requests(const fixture *f, int64_t fewer)
+{
+    const char *path = jdom_text(jdom_get(jdom_get(f->root, "route"), "path"));
+
+    for (size_t i = 0; i < sizeof fewer_requests / sizeof *fewer_requests; i++)
+        if (path && ends_with(path, fewer_requests[i].route_end) && fewer > 0 &&
+            fewer <= fewer_requests[i].most)
+            return true;
+    return false;
+}
+
+bool fixture_rule_silent_failure(const jdom *last_event)
+{
+    const char *state = jdom_text(jdom_at(last_event, 0));
+
+    return state && strcmp(state, "active") == 0;
+}
+
+/* Errors of the SDK after which we go another way and may well succeed. */
+static const struct {
+    const char *ops;
+    const char *route_end;
+    int64_t http;
+    const char *why;
+} other_ways[] = {
+    {"forward_backward forward", "/forward_backward", 400,
+     "a server without protobuf: JSON is tried once"},
+    {"forward_backward forward", "/forward_backward", 415, "the same"},
+    {"forward_backward forward", "/forward_backward", 422, "the same"},
+    {"sample compute_logprobs", "/retrieve_future", 404,
+     "a promise that nobody knows is as lost as a 410"},
+};
+
+bool fixture_rule_other_way(const fixture *f, int64_t http)
+{
+    const char *path = jdom_text(jdom_get(jdom_get(f->root, "route"), "path"));
+
+    for (size_t i = 0; i < sizeof other_ways / sizeof *other_ways; i++)
+        if (other_ways[i].http == http && strstr(other_ways[i].ops, f->op) && path &&
+            ends_with(path, other_ways[i].route_end))
+            return true;
+    return false;
+}
+
+/* Rule: log-probabilities of a prompt have one entry for each of its tokens here, the
+   missing ones first; the SDK hands out what the server sent. */
+bool fixture_rule_padded(const fixture *f, const jdom *ours, const jdom *theirs)
+{
+    size_t n = jdom_is_null(theirs) ? 0 : theirs->n;
+
+    if (strcmp(f->op, "compute_logprobs") != 0 || !ours ||
+        ours->kind != TKX__JSON_ARRAY || ours->n < n)
+        return false;
+    for (size_t i = 0; i < ours->n - n; i++)
+        if (!jdom_is_null(&ours->items[i]))
+            return false;
+    for (size_t i = 0; i < n; i++)
+        if (!jdom_equal(&ours->items[ours->n - n + i], &theirs->items[i]))
+            return false;
+    return true;
 }
 
 /* Values that say which client it is. */

@@ -16,6 +16,14 @@ bool fixture_rule_extra_wait(const fixture *f, size_t k, int64_t ms);
 bool fixture_rule_silent_end(const fixture *f);
 /* May the route be asked so often more? */
 bool fixture_rule_more_requests(const fixture *f, int64_t more);
+/* ... or so often less? */
+bool fixture_rule_fewer_requests(const fixture *f, int64_t fewer);
+/* Do we go on where this status ends the SDK's call? */
+bool fixture_rule_other_way(const fixture *f, int64_t http);
+/* Is it the end of a wait, which an unreadable answer may leave untold? */
+bool fixture_rule_silent_failure(const jdom *last_event);
+/* The same values with our own padding? */
+bool fixture_rule_padded(const fixture *f, const jdom *ours, const jdom *theirs);
 /* A JSON value that is compared by its form only. */
 bool fixture_rule_any_text(const char *key);
 

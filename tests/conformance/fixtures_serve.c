@@ -141,7 +141,7 @@ static const jdom *follow(live *l, const fake_request *q, const jdom *reply)
 {
     while (reply && !q->no_redirects && has_header(reply, "location") &&
            jdom_i64(jdom_get(reply, "status"), 0) / 100 == 3)
-        reply = nth_reply(l->f, l->n_seen++);
+        l->n_followed = l->n_seen + 1, reply = nth_reply(l->f, l->n_seen++);
     return reply;
 }
 

@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         abort(); /* both ways must agree on what is JSON */
     if (w.status != TKX_OK)
         abort(); /* what was read must be writable */
-    tkx__json_reader_init(&r, bytes, size, &arena, TKX__JSON_LENIENT_FLOATS);
+    tkx__json_reader_init(&r, bytes, size, &arena, TKX__JSON_LENIENT);
     tkx__json_read_f32s(&r, &floats, &n);
     tkx__json_reader_init(&r, bytes, size, &arena, 0);
     tkx__json_read_i64s(&r, &ints, &n);

@@ -99,7 +99,7 @@ const jdom *jdom_parse(tkx__arena *arena, const char *bytes, size_t size)
 
     if (!root)
         return NULL;
-    tkx__json_reader_init(&r, bytes, size, arena, TKX__JSON_LENIENT_FLOATS);
+    tkx__json_reader_init(&r, bytes, size, arena, TKX__JSON_LENIENT);
     read_value(&r, root);
     return tkx__json_finish(&r, "text", NULL) == TKX_OK ? root : NULL;
 }

@@ -119,7 +119,7 @@ END_TEST
 START_TEST(lenient_floats_are_an_option)
 {
     static const char text[] = "[NaN,Infinity,-Infinity,null,\"NaN\",\"-Infinity\",1.5]";
-    tkx__json_reader r = on(text, TKX__JSON_LENIENT_FLOATS);
+    tkx__json_reader r = on(text, TKX__JSON_LENIENT);
     float *v;
     size_t n;
 
@@ -129,8 +129,52 @@ START_TEST(lenient_floats_are_an_option)
     ck_assert(v[1] == INFINITY && v[2] == -INFINITY && v[5] == -INFINITY && v[6] == 1.5f);
     r = on(text, 0);
     ck_assert(!tkx__json_read_f32s(&r, &v, &n));
-    r = on("[\"nope\"]", TKX__JSON_LENIENT_FLOATS);
+    r = on("[\"nope\"]", TKX__JSON_LENIENT);
     ck_assert(!tkx__json_read_f32s(&r, &v, &n));
+}
+END_TEST
+
+/* Numbers as text, flags as words or numbers, numbers as flags; none of it unless asked
+   for, and a value that is refused is not taken. */
+START_TEST(lenient_scalars_wear_other_clothes)
+{
+    static const char text[] =
+        "[\" -1.5 "
+        "\",\"+inf\",true,\"12\",false,\"-9223372036854775808\",1,0,\"Yes\",\"oFF\"]";
+    tkx__json_reader r = on(text, TKX__JSON_LENIENT);
+    double d[3];
+    int64_t v[3];
+    bool b[4];
+
+    ck_assert(tkx__json_read_array(&r));
+    for (int i = 0; i < 3; i++)
+        ck_assert(tkx__json_read_element(&r) && tkx__json_read_f64(&r, &d[i]));
+    for (int i = 0; i < 3; i++)
+        ck_assert(tkx__json_read_element(&r) && tkx__json_read_i64(&r, &v[i]));
+    for (int i = 0; i < 4; i++) {
+        ck_assert(tkx__json_read_element(&r));
+        tkx__json_read_bool(&r, &b[i]);
+    }
+    ck_assert(!tkx__json_read_element(&r));
+    ck_assert_int_eq(r.status, TKX_OK);
+    ck_assert(d[0] == -1.5 && d[1] == INFINITY && d[2] == 1);
+    ck_assert(v[0] == 12 && v[1] == 0 && v[2] == INT64_MIN);
+    ck_assert(b[0] && !b[1] && b[2] && !b[3]);
+
+    static const char *const no_numbers[] = {"\"\"",    "\"1x\"",  "\"0x1\"", "\"-\"",
+                                             "\"+-1\"", "\"1 2\"", "[1]"};
+    for (size_t i = 0; i < sizeof no_numbers / sizeof *no_numbers; i++) {
+        r = on(no_numbers[i], TKX__JSON_LENIENT);
+        ck_assert_msg(!tkx__json_read_i64(&r, &v[0]), "%s", no_numbers[i]);
+        r = on(no_numbers[i], TKX__JSON_LENIENT);
+        ck_assert_msg(!tkx__json_read_f64(&r, &d[0]), "%s", no_numbers[i]);
+    }
+    r = on("2", TKX__JSON_LENIENT);
+    ck_assert(!tkx__json_read_bool(&r, &b[0]) && r.status != TKX_OK);
+    r = on("\"12\"", 0);
+    ck_assert(!tkx__json_read_i64(&r, &v[0]));
+    r = on("1", 0);
+    ck_assert(!tkx__json_read_bool(&r, &b[0]) && r.status != TKX_OK);
 }
 END_TEST
 
@@ -189,6 +233,7 @@ int main(void)
     tcase_add_test(tc, number_kinds_are_told_apart);
     tcase_add_test(tc, floats_read_like_strtod);
     tcase_add_test(tc, lenient_floats_are_an_option);
+    tcase_add_test(tc, lenient_scalars_wear_other_clothes);
     tcase_add_test(tc, arrays_of_integers);
     tcase_add_test(tc, arrays_do_not_outgrow_the_arena);
     suite_add_tcase(suite, tc);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_join.c - one output of several chunks: order and reductions (behaviour check 16).
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,6 +69,22 @@ START_TEST(order_is_kept_and_metrics_are_reduced)
 }
 END_TEST
 
+START_TEST(one_nan_makes_an_extreme_one)
+{
+    tkx_forward_backward_output *parts[] = {
+        part(1, 1, "\"a:min\":1,\"b:max\":\"NaN\",\"c:slack\":2"),
+        part(1, 2, "\"a:min\":\"NaN\",\"b:max\":1,\"c:slack\":\"NaN\""),
+        part(1, 3, "\"a:min\":0,\"b:max\":9,\"c:slack\":3"),
+    };
+    tkx_forward_backward_output *o = NULL;
+
+    ck_assert_int_eq(tkx__forward_backward_output_join(parts, 3, &o, NULL), TKX_OK);
+    ck_assert(isnan(value(o, "a:min")) && isnan(value(o, "b:max")) &&
+              isnan(value(o, "c:slack")));
+    tkx_forward_backward_output_free(o);
+}
+END_TEST
+
 START_TEST(one_chunk_is_passed_on_as_it_is)
 {
     tkx_forward_backward_output *parts[] = {part(1, 1, "\"no_colon\":1,\"m:max\":7")};
@@ -98,6 +115,7 @@ int main(void)
     TCase *tc = tcase_create("join");
 
     tcase_add_test(tc, order_is_kept_and_metrics_are_reduced);
+    tcase_add_test(tc, one_nan_makes_an_extreme_one);
     tcase_add_test(tc, one_chunk_is_passed_on_as_it_is);
     tcase_add_test(tc, no_outputs_weigh_alike);
     suite_add_tcase(suite, tc);

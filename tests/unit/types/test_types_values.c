@@ -17,7 +17,9 @@ START_TEST(times_are_read_with_and_without_a_zone)
                  {"2026-03-04T05:06:07.089012Z", 1772600767089012},
                  {"2026-03-04T05:06:07.089012", 1772600767089012},
                  {"2026-03-04T06:06:07.0890129+01:00", 1772600767089012},
-                 {"2024-02-29T00:00:00z", 1709164800000000}};
+                 {"2024-02-29T00:00:00z", 1709164800000000},
+                 {"2024-02-29T00:00Z", 1709164800000000},
+                 {"2024-02-29", 1709164800000000}};
     char text[TKX__TIME_TEXT_SIZE];
     tkx_time_us us;
 
@@ -31,10 +33,26 @@ START_TEST(times_are_read_with_and_without_a_zone)
 }
 END_TEST
 
+START_TEST(numbers_are_seconds_or_milliseconds)
+{
+    tkx_time_us us;
+
+    ck_assert(tkx__time_of_number(1772600767, &us));
+    ck_assert_int_eq(us, 1772600767000000);
+    ck_assert(tkx__time_of_number(1772600767089, &us));
+    ck_assert_int_eq(us, 1772600767089000);
+    ck_assert(tkx__time_of_number(-0.5, &us));
+    ck_assert_int_eq(us, -500000);
+    ck_assert(!tkx__time_of_number(1e300, &us));
+}
+END_TEST
+
 START_TEST(other_texts_are_no_times)
 {
     static const char *const bad[] = {"",
-                                      "2026-03-04",
+                                      "2026-03",
+                                      "2026-03-04T05",
+                                      "2026-03-04T05:06:",
                                       "2026-02-29T00:00:00Z",
                                       "2026-13-01T00:00:00Z",
                                       "2026-01-01T24:00:00Z",
@@ -91,6 +109,7 @@ int main(void)
     TCase *tc = tcase_create("all");
 
     tcase_add_test(tc, times_are_read_with_and_without_a_zone);
+    tcase_add_test(tc, numbers_are_seconds_or_milliseconds);
     tcase_add_test(tc, other_texts_are_no_times);
     tcase_add_test(tc, paths_are_taken_apart);
     tcase_add_test(tc, length_counts_every_kind_of_chunk);
