@@ -80,14 +80,26 @@ const char *tkx__wtype_name(tkx__wtype type)
     return info(type)->name;
 }
 
+/* Asked for every piece of work: not by a search through the formats' table. */
+static const struct {
+    uint16_t cols;
+    uint16_t size;
+} blocks[TKX__W_END] = {
+    [TKX__W_F32] = {1, 4},      [TKX__W_F16] = {1, 2},      [TKX__W_BF16] = {1, 2},
+    [TKX__W_Q4_0] = {32, 18},   [TKX__W_Q4_1] = {32, 20},   [TKX__W_Q5_0] = {32, 22},
+    [TKX__W_Q5_1] = {32, 24},   [TKX__W_Q8_0] = {32, 34},   [TKX__W_Q2_K] = {256, 84},
+    [TKX__W_Q3_K] = {256, 110}, [TKX__W_Q4_K] = {256, 144}, [TKX__W_Q5_K] = {256, 176},
+    [TKX__W_Q6_K] = {256, 210},
+};
+
 size_t tkx__wtype_block_cols(tkx__wtype type)
 {
-    return info(type)->block_elements;
+    return blocks[type].cols;
 }
 
 size_t tkx__wtype_block_size(tkx__wtype type)
 {
-    return info(type)->block_bytes;
+    return blocks[type].size;
 }
 
 size_t tkx__wtype_row_size(tkx__wtype type, size_t n_cols)

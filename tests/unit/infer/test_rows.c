@@ -8,8 +8,25 @@
 #include <check.h>
 
 #include "infer/kernels/exact.h"
+#include "model/dtype.h"
 #include "support/suite.h"
 #include "weights.h"
+
+START_TEST(blocks_are_those_of_the_files)
+{
+    for (unsigned type = 0; type < TKX__W_END; type++) {
+        tkx__dtype dtype;
+
+        if (!tkx__wtype_is_known(type))
+            continue;
+        ck_assert(tkx__dtype_from_gguf(type, &dtype));
+        ck_assert_uint_eq(tkx__wtype_block_cols((tkx__wtype)type),
+                          tkx__dtype_get(dtype)->block_elements);
+        ck_assert_uint_eq(tkx__wtype_block_size((tkx__wtype)type),
+                          tkx__dtype_get(dtype)->block_bytes);
+    }
+}
+END_TEST
 
 START_TEST(exp_is_within_two_units)
 {
@@ -131,6 +148,7 @@ int main(void)
     TCase *tc = tcase_create("rows");
     Suite *s = suite_create("rows");
 
+    tcase_add_test(tc, blocks_are_those_of_the_files);
     tcase_add_test(tc, exp_is_within_two_units);
     tcase_add_test(tc, sets_agree);
     tcase_add_test(tc, norm_and_gate_are_right);
