@@ -96,7 +96,8 @@ typedef struct tkx__lora_use {
     const tkx__matrix *a;    /* [rank, n_in]; F32, F16 or BF16 */
     const tkx__matrix *b;    /* [n_out, rank] */
     float scale;             /* alpha / r */
-    const uint32_t *indices; /* [n] positions among the product's tokens; NULL: all */
+    const uint32_t *indices; /* [n] positions among the product's tokens, ascending;
+                                NULL: all */
     size_t n;
 } tkx__lora_use;
 
@@ -133,6 +134,25 @@ void tkx__work_free(tkx__work *work);
 /* Makes row `row` of a product's input, just before it is used. */
 typedef void tkx__fill_fn(void *ctx, size_t row);
 
+/* How one matrix of a group is cut into pieces; inside of matmul.c. */
+typedef struct tkx__matmul_unit {
+    const tkx__matrix *w;
+    const uint8_t *act; /* the form of the input that w wants */
+    size_t act_stride;
+    const uint32_t *x_rows;
+    size_t n_tok;
+    const tkx__product *product; /* NULL: the A of an adapter */
+    size_t use; /* number in the group of the A's adapter, or of the product's first */
+    bool is_q;  /* 8-bit activations */
+    size_t rows_per_piece;
+    size_t toks_per_piece;
+    size_t n_chunks; /* of tokens */
+    size_t n_pieces;
+} tkx__matmul_unit;
+
+/* Of larger groups, the cuts are found anew for each piece. */
+#define TKX__MATMUL_UNITS 4
+
 /*
  * All products of a group: y[t, r] (+)= sum_c w[r, c] * x[t, c] + bias[r].
  * x is [n_x, n_cols] float32 with row stride x_stride; every w has the same n_cols.
@@ -150,6 +170,8 @@ typedef struct tkx__matmul_job {
     /* set by tkx__matmul_phases() */
     size_t piece_bytes;
     unsigned forms; /* a bit for each form of the input that some product wants */
+    tkx__matmul_unit units[2][TKX__MATMUL_UNITS]; /* products; A of adapters */
+    size_t n_units[2];
 } tkx__matmul_job;
 
 /* The job as at most TKX__MATMUL_PHASES phases of a run; returns how many.  job and what

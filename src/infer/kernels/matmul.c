@@ -11,23 +11,7 @@
 
 #include "infer/kernels/work.h"
 
-/* One matrix against some tokens: a product, or the A of an adapter. */
-typedef struct unit {
-    const tkx__matrix *w;
-    const uint8_t *act;
-    size_t act_stride;
-    const uint32_t *x_rows;
-    size_t n_tok;
-    const tkx__product *product; /* NULL: an A */
-    size_t use; /* number in the call of the A's adapter, or of the product's first */
-    size_t rows_per_piece;
-    size_t n_large;   /* pieces of that many rows; then */
-    size_t last_rows; /* so many, or what is left */
-    size_t toks_per_piece;
-    size_t n_chunks; /* of tokens */
-    size_t n_pieces;
-} unit;
-
+typedef tkx__matmul_unit unit;
 typedef tkx__matmul_job job;
 
 /* ---- units ---- */
@@ -54,38 +38,27 @@ static size_t toks_of_piece(const unit *u)
     return u->product ? TKX__TILE_TOKENS : TKX__TILE_TOKENS / 4;
 }
 
-/* is_last: threads end together when the last rows of a phase are in small pieces. */
-static void cut(const job *j, unit *u, bool is_last)
+static void cut(const job *j, unit *u)
 {
     size_t most = toks_of_piece(u);
     size_t n_chunks = (u->n_tok + most - 1) / most;
-    size_t tail;
 
-    if (n_chunks == 0) {
-        u->n_pieces = 0;
+    if (n_chunks == 0)
         return;
-    }
     u->toks_per_piece = (u->n_tok + n_chunks - 1) / n_chunks;
     if (n_chunks > 1) /* whole groups of 4 */
         u->toks_per_piece = (u->toks_per_piece + 3) / 4 * 4;
     u->n_chunks = (u->n_tok + u->toks_per_piece - 1) / u->toks_per_piece;
-
     u->rows_per_piece = rows_of_piece(j, u);
-    u->last_rows = u->rows_per_piece;
-    u->n_large = u->w->n_rows / u->rows_per_piece;
-    tail = tkx__threads_count(j->work->pool);
-    if (is_last && u->rows_per_piece > 16 && u->n_large > tail) {
-        u->n_large -= tail;
-        u->last_rows = (u->rows_per_piece / 3 + 15) / 16 * 16;
-    }
-    tail = u->w->n_rows - u->n_large * u->rows_per_piece;
-    u->n_pieces = (u->n_large + (tail + u->last_rows - 1) / u->last_rows) * u->n_chunks;
+    u->n_pieces =
+        (u->w->n_rows + u->rows_per_piece - 1) / u->rows_per_piece * u->n_chunks;
 }
 
 static void use_activations(const job *j, unit *u, tkx__act_form form)
 {
     const tkx__work *w = j->work;
 
+    u->is_q = form != TKX__ACT_F32;
     u->act_stride = tkx__act_row_size(form, u->w->n_cols);
     if (form == TKX__ACT_Q8_32) {
         u->act = w->act_32;
@@ -97,11 +70,12 @@ static void use_activations(const job *j, unit *u, tkx__act_form form)
     }
 }
 
-static void product_unit(const job *j, const tkx__product *p, bool is_last, unit *u)
+static void product_unit(const job *j, const tkx__product *p, size_t use, unit *u)
 {
-    *u = (unit){.w = p->w, .x_rows = p->x_rows, .n_tok = p->n_tok, .product = p};
+    *u = (unit){
+        .w = p->w, .x_rows = p->x_rows, .n_tok = p->n_tok, .product = p, .use = use};
     use_activations(j, u, tkx__act_form_of(p->w->type, j->work->compute));
-    cut(j, u, is_last);
+    cut(j, u);
 }
 
 static void a_unit(const job *j, const tkx__product *p, const tkx__lora_use *l,
@@ -112,9 +86,10 @@ static void a_unit(const job *j, const tkx__product *p, const tkx__lora_use *l,
     *u = (unit){.w = l->a,
                 .x_rows =
                     l->indices ? w->lora_rows + use * w->limits.max_tokens : p->x_rows,
-                .n_tok = l->indices ? l->n : p->n_tok};
+                .n_tok = l->indices ? l->n : p->n_tok,
+                .use = use};
     use_activations(j, u, TKX__ACT_F32);
-    cut(j, u, false);
+    cut(j, u);
 }
 
 /* ---- one piece ---- */
@@ -210,13 +185,21 @@ static void add_b(const tkx__work *w, const unit *u, size_t n_lora, const tkx__t
     }
 }
 
+/* The B that the tile needs next: too little for the CPU's own prefetching. */
+static void fetch_b(const unit *u, const tkx__tile *t, size_t row)
+{
+    for (size_t l = 0; l < u->product->n_loras; l++) {
+        const tkx__matrix *b = u->product->loras[l].b;
+        const uint8_t *at = (const uint8_t *)b->data + row * b->row_size;
+
+        for (size_t i = 0; i < t->n_rows * b->row_size; i += 64)
+            __builtin_prefetch(at + i, 0, 2);
+    }
+}
+
 static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thread)
 {
-    size_t at = piece / u->n_chunks;
-    size_t n_rows = at < u->n_large ? u->rows_per_piece : u->last_rows;
-    size_t row = at < u->n_large
-                     ? at * n_rows
-                     : u->n_large * u->rows_per_piece + (at - u->n_large) * n_rows;
+    size_t row = piece / u->n_chunks * u->rows_per_piece;
     size_t tok = piece % u->n_chunks * u->toks_per_piece;
     size_t rows_left = u->w->n_rows - row;
     size_t toks_left = u->n_tok - tok;
@@ -225,7 +208,7 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         .w = (const uint8_t *)u->w->data + row * u->w->row_size,
         .is_packed = u->w->is_packed,
         .row_size = u->w->row_size,
-        .n_rows = rows_left < n_rows ? rows_left : n_rows,
+        .n_rows = rows_left < u->rows_per_piece ? rows_left : u->rows_per_piece,
         .n_cols = u->w->n_cols,
         .act = u->act,
         .act_stride = u->act_stride,
@@ -233,7 +216,7 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         .first_tok = tok,
         .n_tok = toks_left < u->toks_per_piece ? toks_left : u->toks_per_piece,
         .out = w->tile_out + thread * TKX__TILE_OUT,
-        .out_stride = n_rows,
+        .out_stride = u->rows_per_piece,
         .scratch = tkx__work_scratch(w, thread),
     };
     bool is_direct = is_as_computed(u->product);
@@ -242,7 +225,9 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         t.out = u->product->y + tok * u->product->y_stride + row;
         t.out_stride = u->product->y_stride;
     }
-    if (u->product && tkx__act_form_of(u->w->type, w->compute) != TKX__ACT_F32)
+    if (u->product && u->n_tok < 16)
+        fetch_b(u, &t, row);
+    if (u->is_q)
         w->k->tile_q(&t);
     else
         w->k->tile_f(&t);
@@ -252,43 +237,94 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         add_b(w, u, l, &t, row, thread);
 }
 
-/* Find the unit that piece belongs to, and do it; or, with do_it false, count pieces.
-   is_a: the phase of the adapters' A, before that of the products. */
-static size_t walk(const job *j, bool is_a, size_t piece, size_t thread, bool do_it)
+/* ---- which unit a piece belongs to ---- */
+
+typedef void unit_fn(void *ctx, const unit *u);
+
+/* The units of a phase in order.  is_a: that of the adapters' A, before the products'. */
+static void each_unit(const job *j, bool is_a, unit_fn *fn, void *ctx)
 {
-    size_t n = 0;
     size_t use = 0;
     unit u;
 
     for (size_t i = 0; i < j->n_products; i++) {
         const tkx__product *p = &j->products[i];
-        size_t n_units = is_a ? p->n_loras : 1;
 
-        for (size_t l = 0; l < n_units; l++) {
-            if (is_a)
-                a_unit(j, p, &p->loras[l], use + l, &u);
-            else
-                product_unit(j, p, i + 1 == j->n_products, &u);
-            u.use = use + l;
-            if (do_it && piece < n + u.n_pieces) {
-                do_piece(j->work, &u, piece - n, thread);
-                return n;
-            }
-            n += u.n_pieces;
+        for (size_t l = 0; is_a && l < p->n_loras; l++) {
+            a_unit(j, p, &p->loras[l], use + l, &u);
+            fn(ctx, &u);
+        }
+        if (!is_a) {
+            product_unit(j, p, use, &u);
+            fn(ctx, &u);
         }
         use += p->n_loras;
     }
-    return n;
+}
+
+/* Units kept, as many as there is room for, and all pieces counted. */
+typedef struct layout {
+    unit *kept;
+    size_t n_units;
+    size_t n_pieces;
+} layout;
+
+static void keep_unit(void *ctx, const unit *u)
+{
+    layout *l = ctx;
+
+    if (l->n_units < TKX__MATMUL_UNITS)
+        l->kept[l->n_units] = *u;
+    l->n_units++;
+    l->n_pieces += u->n_pieces;
+}
+
+static size_t lay_out(job *j, bool is_a)
+{
+    layout l = {.kept = j->units[is_a]};
+
+    each_unit(j, is_a, keep_unit, &l);
+    j->n_units[is_a] = l.n_units <= TKX__MATMUL_UNITS ? l.n_units : 0;
+    return l.n_pieces;
+}
+
+typedef struct search {
+    const tkx__work *work;
+    size_t piece; /* counted from the unit that comes next */
+    size_t thread;
+    bool is_done;
+} search;
+
+static void try_unit(void *ctx, const unit *u)
+{
+    search *s = ctx;
+
+    if (s->is_done)
+        return;
+    s->is_done = s->piece < u->n_pieces;
+    if (s->is_done)
+        do_piece(s->work, u, s->piece, s->thread);
+    s->piece -= u->n_pieces;
+}
+
+static void run_piece_of(const job *j, bool is_a, size_t piece, size_t thread)
+{
+    search s = {.work = j->work, .piece = piece, .thread = thread};
+
+    for (size_t i = 0; i < j->n_units[is_a]; i++)
+        try_unit(&s, &j->units[is_a][i]);
+    if (j->n_units[is_a] == 0)
+        each_unit(j, is_a, try_unit, &s);
 }
 
 static void run_piece(void *ctx, size_t piece, size_t thread)
 {
-    (void)walk(ctx, false, piece, thread, true);
+    run_piece_of(ctx, false, piece, thread);
 }
 
 static void run_a_piece(void *ctx, size_t piece, size_t thread)
 {
-    (void)walk(ctx, true, piece, thread, true);
+    run_piece_of(ctx, true, piece, thread);
 }
 
 /* ---- activations ---- */
@@ -371,11 +407,10 @@ size_t tkx__matmul_phases(tkx__matmul_job *j, tkx__phase *out)
                                 .n_pieces = (j->n_x + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS};
     if (has_indices)
         out[n++] = (tkx__phase){.fn = find_lora_rows, .ctx = j, .n_pieces = 1};
-    n_a = walk(j, true, 0, 0, false);
+    n_a = lay_out(j, true);
     if (n_a)
         out[n++] = (tkx__phase){.fn = run_a_piece, .ctx = j, .n_pieces = n_a};
-    out[n++] =
-        (tkx__phase){.fn = run_piece, .ctx = j, .n_pieces = walk(j, false, 0, 0, false)};
+    out[n++] = (tkx__phase){.fn = run_piece, .ctx = j, .n_pieces = lay_out(j, false)};
     return n;
 }
 
