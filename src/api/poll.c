@@ -208,7 +208,8 @@ static void back_off(tkx__poll *p, int http_status)
 
 /* --- the result ------------------------------------------------------------------ */
 
-/* Any thread: reads the payload, sets result or error. */
+/* Any thread: reads the payload, sets result or error.  Giving large memory back takes
+   its time too, so that is done here. */
 static void decode_work(void *arg)
 {
     tkx__poll *p = arg;
@@ -217,6 +218,8 @@ static void decode_work(void *arg)
     const tkx__error_facts facts = facts_of(p, 200);
 
     tkx__poll_read_result(&p->spec, &payload, &facts, &p->result, &p->error);
+    tkx__free(p->payload);
+    p->payload = NULL;
 }
 
 static void decode_done(void *arg)

@@ -98,6 +98,20 @@ void tkx__socks_timers_ran(evutil_socket_t fd, short what, void *arg)
     loop->n_bulk = 0;
 }
 
+bool tkx__socks_are_sated(const tkx__loop *loop)
+{
+    return loop->n_bulk >= PASS_BYTES;
+}
+
+static void count_bulk(tkx__loop *loop, uint64_t moved)
+{
+    if (moved < BULK_BYTES)
+        return;
+    if (loop->n_bulk == 0)
+        event_add(&loop->timers_ran_event, &(struct timeval){0, 0});
+    loop->n_bulk += moved;
+}
+
 static void act(tkx__loop *loop, tkx__sock *sock, int flags)
 {
     tkx__lane_state *lane = sock->lane;
@@ -112,11 +126,7 @@ static void act(tkx__loop *loop, tkx__sock *sock, int flags)
     moved = loop->n_moved - before;
     if ((size_t)fd < loop->n_socks && loop->socks[fd] == sock) /* not closed inside */
         sock->is_bulk = moved >= BULK_BYTES;
-    if (moved < BULK_BYTES)
-        return;
-    if (loop->n_bulk == 0)
-        event_add(&loop->timers_ran_event, &(struct timeval){0, 0});
-    loop->n_bulk += moved;
+    count_bulk(loop, moved);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
@@ -125,7 +135,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     tkx__loop *loop = sock->lane->loop;
     int flags = 0;
 
-    if (sock->is_bulk && loop->n_bulk >= PASS_BYTES)
+    if (sock->is_bulk && tkx__socks_are_sated(loop))
         return;
     tkx__loop_enter(loop);
     what &= sock->wanted;
@@ -289,6 +299,7 @@ int64_t tkx__lane_due(const tkx__lane_state *lane)
 
 void tkx__lane_run_timeouts(tkx__lane_state *lane, int64_t now_ms)
 {
+    uint64_t before = lane->loop->n_moved;
     int n_running;
 
     if (lane->nudge_ms <= now_ms) {
@@ -300,6 +311,7 @@ void tkx__lane_run_timeouts(tkx__lane_state *lane, int64_t now_ms)
     lane->due_ms = INT64_MAX; /* libcurl tells anew */
     lane->has_messages = true;
     curl_multi_socket_action(lane->multi, CURL_SOCKET_TIMEOUT, 0, &n_running);
+    count_bulk(lane->loop, lane->loop->n_moved - before);
 }
 
 /* ---- life

@@ -31,12 +31,14 @@ bool tkx__lane_open(tkx__loop *loop, tkx__lane lane);
 void tkx__lane_close(tkx__lane_state *lane);
 /* When it wants to run again. */
 int64_t tkx__lane_due(const tkx__lane_state *lane);
-/* Give libcurl its timeouts. */
+/* Give libcurl its timeouts.  What begins, begins there. */
 void tkx__lane_run_timeouts(tkx__lane_state *lane, int64_t now_ms);
 
 /* Bring the registrations of all sockets that changed in line with what libcurl wants. */
 void tkx__socks_flush(tkx__loop *loop);
 void tkx__socks_clear(tkx__loop *loop);
+/* Large bodies have had their share of this pass. */
+bool tkx__socks_are_sated(const tkx__loop *loop);
 /* For libevent: large bodies may go on. */
 void tkx__socks_timers_ran(evutil_socket_t fd, short what, void *loop);
 

@@ -80,7 +80,7 @@ static double op_uniform(void *ctx)
 
 static int64_t next_due(const tkx__loop *loop)
 {
-    int64_t due = tkx__timers_next(&loop->timers);
+    int64_t due = loop->big ? 0 : tkx__timers_next(&loop->timers);
 
     for (int i = 0; i < TKX__N_LANES; i++)
         if (loop->lanes[i].multi && tkx__lane_due(&loop->lanes[i]) < due)
@@ -129,6 +129,7 @@ static void turn(tkx__loop *loop)
 {
     int n_passes = 0;
 
+    tkx__transfers_begin_big(loop);
     while (run_pass(loop) > 0 && ++n_passes < MAX_PASSES)
         ;
     tkx__socks_flush(loop);

@@ -46,6 +46,7 @@ struct tkx__loop {
     uint64_t n_moved;     /* bytes of bodies, both ways */
     uint64_t n_bulk;      /* those of large ones since timers were looked at */
     tkx__transfer *open;  /* all that were sent and not told */
+    tkx__transfer *big;   /* of these, large uploads that have not begun, in order */
     tkx__transfer *spare; /* ready for the next request */
     size_t n_spare;
     uint64_t random;

@@ -16,10 +16,9 @@
 #include "net/transfer.h"
 
 #define SMALL_UPLOAD 61440 /* libcurl joins up to 64 KiB to the headers */
-#define BIG_UPLOAD 131072  /* from here on a larger buffer saves system calls */
 #define USUAL_HEAD 500     /* bytes of an answer's headers */
 #define MIN_RECEIVE 1024   /* held by libcurl for each open request */
-#define MAX_RECEIVE 262144
+#define MAX_RECEIVE 65536  /* more at a time would hold up the loop */
 #define USUAL_RECEIVE 16384
 
 /* ---- the reply's way in
@@ -338,11 +337,6 @@ static const char *gather(tkx__transfer *t, const tkx__body *body)
 
 static bool set_body(tkx__transfer *t, const tkx__body *body)
 {
-    long buffer = body->size_bytes >= BIG_UPLOAD ? 2 * BIG_UPLOAD : 65536;
-
-    if (buffer != t->now.upload_buffer)
-        curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, buffer);
-    t->now.upload_buffer = buffer;
     t->body_at = 0;
     if (body->size_bytes > INT64_MAX)
         return false;

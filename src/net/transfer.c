@@ -217,6 +217,50 @@ size_t tkx__transfers_deliver(tkx__loop *loop, tkx__lane_state *lane)
 /* ---- sending and dropping
  * ------------------------------------------------------------------- */
 
+/* Large uploads begin one by one, since libcurl sends the first slice of each that it has
+   been given in one go. */
+static void push_big(tkx__transfer *t)
+{
+    tkx__transfer **at = &t->loop->big;
+
+    while (*at)
+        at = &(*at)->next_big;
+    *at = t;
+    t->next_big = NULL;
+}
+
+static void drop_big(tkx__transfer *t)
+{
+    tkx__transfer **at = &t->loop->big;
+
+    while (*at && *at != t)
+        at = &(*at)->next_big;
+    if (*at)
+        *at = t->next_big;
+}
+
+void tkx__transfers_begin_big(tkx__loop *loop)
+{
+    tkx__transfer *t = tkx__socks_are_sated(loop) ? NULL : loop->big;
+    tkx_error *error = NULL;
+
+    if (!t)
+        return;
+    loop->big = t->next_big;
+    if (curl_multi_add_handle(multi_of(t), t->easy) == CURLM_OK)
+        return;
+    tkx__fail_memory(&error);
+    tell(t, 0, error);
+}
+
+static bool begin(tkx__transfer *t)
+{
+    if (!t->body.read || !t->request.body || t->body.size_bytes < TKX__BIG_UPLOAD)
+        return curl_multi_add_handle(multi_of(t), t->easy) == CURLM_OK;
+    push_big(t);
+    return true;
+}
+
 tkx__transfer *tkx__transfer_send(void *ctx, const tkx__request *request,
                                   tkx__reply_fn *fn, void *arg)
 {
@@ -235,8 +279,7 @@ tkx__transfer *tkx__transfer_send(void *ctx, const tkx__request *request,
     t->fn = fn;
     t->arg = arg;
     t->started_ms = tkx__loop_now(loop);
-    if (!tkx__transfer_setup(t) ||
-        curl_multi_add_handle(multi_of(t), t->easy) != CURLM_OK) {
+    if (!tkx__transfer_setup(t) || !begin(t)) {
         give_back(t);
         return NULL;
     }
@@ -248,6 +291,7 @@ tkx__transfer *tkx__transfer_send(void *ctx, const tkx__request *request,
 void tkx__transfer_cancel(void *ctx, tkx__transfer *t)
 {
     (void)ctx;
+    drop_big(t);
     curl_multi_remove_handle(multi_of(t), t->easy); /* with its message, if one waits */
     unlink_open(t);
     give_back(t);

@@ -10,6 +10,10 @@
 #include "base/buf.h"
 #include "net/loop_impl.h"
 
+/* A body of more than two slices (libcurl's buffer has 64 KiB; larger ones cost more, in
+   fresh pages, than they save in system calls). */
+#define TKX__BIG_UPLOAD 131072
+
 /* Where a redirect led; NULL url: nowhere so far. */
 typedef struct tkx__redirect {
     char *url;
@@ -26,6 +30,7 @@ struct tkx__transfer {
     tkx__reply_fn *fn;
     void *arg;
     tkx__transfer *prev, *next; /* in loop->open; next alone in loop->spare */
+    tkx__transfer *next_big;    /* in loop->big: not given to libcurl yet */
     int64_t started_ms;
     uint64_t body_at;  /* next byte of request.body to be read */
     tkx__buf gathered; /* a small body that came in slices, to go out with the headers */
@@ -46,7 +51,7 @@ struct tkx__transfer {
     struct {
         bool is_tls, is_fresh, is_custom_method;
         int64_t timeout_ms, connect_timeout_ms;
-        long upload_buffer, receive_buffer;
+        long receive_buffer;
     } now;
     char why[CURL_ERROR_SIZE];
 };
@@ -54,6 +59,8 @@ struct tkx__transfer {
 tkx__transfer *tkx__transfer_send(void *loop, const tkx__request *request,
                                   tkx__reply_fn *fn, void *arg);
 void tkx__transfer_cancel(void *loop, tkx__transfer *transfer);
+/* Let large uploads begin, as many as a pass may carry. */
+void tkx__transfers_begin_big(tkx__loop *loop);
 /* Deliver what libcurl has finished; returns how many. */
 size_t tkx__transfers_deliver(tkx__loop *loop, tkx__lane_state *lane);
 /* Drop all without a word, free the spare ones. */

@@ -179,6 +179,35 @@ START_TEST(streamed_body_arrives_whole)
 }
 END_TEST
 
+/* They begin one by one, and those given up before are never begun. */
+START_TEST(large_uploads_at_once_arrive_whole)
+{
+    const size_t size = 300000;
+    size_t limit = SIZE_MAX;
+    const tkx__body body = {.size_bytes = size, .read = read_pattern, .ctx = &limit};
+    tkx__request request = {.lane = TKX__LANE_TRAIN, .method = "POST", .body = &body};
+    tkx__transfer *sent[8];
+    got replies[8] = {{0}};
+
+    request.url = http_server_url(server, "/echo");
+    for (int i = 0; i < 8; i++)
+        sent[i] = io->ops->send(io->ctx, &request, on_reply, &replies[i]);
+    io->ops->cancel(io->ctx, sent[0]);
+    io->ops->cancel(io->ctx, sent[4]);
+    io->ops->cancel(io->ctx, sent[7]);
+    for (int i = 0; i < 8; i++) {
+        if (i == 0 || i == 4 || i == 7)
+            continue;
+        ck_assert(tkx__loop_run_until(loop, is_told, &replies[i]));
+        ck_assert_uint_eq(replies[i].size, size);
+        ck_assert_int_eq(replies[i].body[size - 1], (char)('a' + (size - 1) % 23));
+        tkx__free(replies[i].body);
+    }
+    ck_assert_uint_eq(http_server_requests(server), 5);
+    ck_assert_int_eq(replies[4].n_calls, 0);
+}
+END_TEST
+
 START_TEST(small_body_in_slices_goes_out_whole)
 {
     size_t limit = SIZE_MAX;
@@ -477,6 +506,7 @@ int main(void)
     tcase_add_test(tc, headers_and_body_arrive_as_given);
     tcase_add_test(tc, methods_come_as_named_on_a_handle_used_again);
     tcase_add_test(tc, streamed_body_arrives_whole);
+    tcase_add_test(tc, large_uploads_at_once_arrive_whole);
     tcase_add_test(tc, small_body_in_slices_goes_out_whole);
     tcase_add_test(tc, streamed_body_is_replayed_on_a_dead_connection);
     tcase_add_test(tc, every_status_is_an_answer);
