@@ -2,8 +2,11 @@
 /* sampler.c - see sampler.h. */
 #include "sampler.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "output.h"
@@ -67,6 +70,40 @@ static int find_mode(cli_sampler *s)
     return CLI_USAGE;
 }
 
+static int check_file(const char *path)
+{
+    char magic[4] = "";
+    FILE *file = fopen(path, "rb");
+    size_t n = file ? fread(magic, 1, sizeof magic, file) : 0;
+
+    if (file)
+        fclose(file);
+    if (!file || (n == sizeof magic && memcmp(magic, "GGUF", sizeof magic) == 0))
+        return CLI_OK; /* who opens it says what is wrong */
+    cli_error("the file %s is no model: it does not begin as a GGUF file does", path);
+    cli_hint("of a model in other files name the folder that holds them and config.json");
+    return CLI_FAILED;
+}
+
+/* Said before the tokenizer is looked for, which stands beside the weights. */
+static int check_model(const char *path)
+{
+    char config[4200];
+    struct stat sb;
+
+    if (stat(path, &sb) != 0) {
+        cli_error("there is no model %s: %s", path, strerror(errno));
+        cli_hint("name a folder with config.json and safetensors, or a GGUF file");
+        return CLI_FAILED;
+    }
+    snprintf(config, sizeof config, "%.4096s/config.json", path);
+    if (S_ISDIR(sb.st_mode) && access(config, F_OK) != 0) {
+        cli_error("the folder %s holds no model: it has no config.json", path);
+        return CLI_FAILED;
+    }
+    return S_ISREG(sb.st_mode) ? check_file(path) : CLI_OK;
+}
+
 int cli_sampler_check(cli_sampler *s)
 {
     if (find_mode(s) != CLI_OK)
@@ -87,7 +124,7 @@ int cli_sampler_check(cli_sampler *s)
                          ? "--model-path needs --adapter: the base never answers in its "
                            "place"
                          : "--adapter needs --model-path: the checkpoint that it is");
-    return CLI_OK;
+    return s->mode == TKX_SAMPLER_REMOTE ? CLI_OK : check_model(s->model);
 }
 
 /* ---- opening ---- */

@@ -254,21 +254,38 @@ static tkx_status match_all(matcher *m, const char *what, tkx_error **err)
     return TKX_OK;
 }
 
+/* A file of the adapter, for errors; NULL: no memory. */
+static char *name_of(const char *what, const char *file)
+{
+    tkx__buf name;
+
+    tkx__buf_init(&name, 1 << 16);
+    tkx__buf_printf(&name, "%.32000s: %s", what, file);
+    return tkx__buf_take(&name, NULL);
+}
+
 static tkx_status build(tkx__adapter *a, const char *what, const void *tensors,
                         size_t size, const tkx__weights *weights, tkx_error **err)
 {
     matcher m = {.adapter = a, .weights = weights};
+    char *config_name = name_of(what, "adapter_config.json");
+    char *tensors_name = name_of(what, "adapter_model.safetensors");
     double rank;
-    tkx_status st;
+    tkx_status st = TKX_OK;
 
     tkx__buf_init(&m.problems, MAX_LISTED);
-    st = tkx__adapter_config_parse(a->files.config.data, a->files.config.size, what,
-                                   &a->config, &m.problems, err);
+    if (!config_name || !tensors_name)
+        st = tkx__fail_memory(err);
     if (st == TKX_OK)
-        st = tkx__safetensors_parse(tensors, size, what, &a->tensors, err);
+        st = tkx__adapter_config_parse(a->files.config.data, a->files.config.size,
+                                       config_name, &a->config, &m.problems, err);
+    if (st == TKX_OK)
+        st = tkx__safetensors_parse(tensors, size, tensors_name, &a->tensors, err);
     if (st == TKX_OK)
         st = match_all(&m, what, err);
     tkx__buf_clear(&m.problems);
+    tkx__free(tensors_name);
+    tkx__free(config_name);
     rank = (double)a->config.rank;
     if (st == TKX_OK)
         a->scale = (float)(a->config.alpha / (a->config.is_rslora ? sqrt(rank) : rank));

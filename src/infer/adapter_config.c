@@ -108,8 +108,8 @@ static tkx_status read_config(const cJSON *json, const char *what, adapter_confi
         return tkx__fail(err, TKX_ERR_PARSE, "%s: r is not a rank of 1 to %d", what,
                          MAX_RANK);
     if (!cJSON_IsNumber(alpha) || !isfinite(alpha->valuedouble))
-        return tkx__fail(err, TKX_ERR_PARSE, "%s: lora_alpha is missing or no number",
-                         what);
+        return tkx__fail(err, TKX_ERR_PARSE,
+                         "%s: lora_alpha is missing or no finite number", what);
     out->alpha = alpha->valuedouble;
     if (rslora && !cJSON_IsBool(rslora) && !cJSON_IsNull(rslora))
         return tkx__fail(err, TKX_ERR_PARSE, "%s: use_rslora is neither true nor false",

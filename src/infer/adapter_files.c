@@ -49,8 +49,16 @@ static tkx_status open_folder(const char *dir, adapter_files *files, tkx_error *
 {
     tkx__mapped config;
     tkx_error *cause = NULL;
-    tkx_status st = map_in(dir, CONFIG_NAME, &config, err);
+    tkx_status st = map_in(dir, CONFIG_NAME, &config, &cause);
 
+    if (st == TKX_ERR_NOT_FOUND)
+        st = tkx__fail_cause(err, st, NULL, &cause,
+                             "%s holds no " CONFIG_NAME ": is it an adapter's folder?",
+                             dir);
+    else if (st != TKX_OK && err)
+        *err = cause, cause = NULL;
+    tkx_error_free(cause);
+    cause = NULL;
     if (st != TKX_OK)
         return st;
     tkx__buf_append(&files->config, config.data, config.size);

@@ -26,10 +26,16 @@ const cJSON *tkx__config_get(const cJSON *object, const char *key)
 
 void tkx__config_need_size(reader *r, const char *key, size_t *out)
 {
-    if (r->status != TKX_OK || tkx__json_text_size(tkx__config_get(r->json, key), out))
+    const cJSON *item = tkx__config_get(r->json, key);
+
+    if (r->status != TKX_OK || tkx__json_text_size(item, out))
         return;
-    r->status = tkx__fail(r->err, TKX_ERR_PARSE, "%s: %s is missing or no whole number",
-                          r->what, key);
+    if (cJSON_IsNumber(item))
+        r->status = tkx__fail(r->err, TKX_ERR_PARSE, "%s: %s is %g, no whole number",
+                              r->what, key, item->valuedouble);
+    else
+        r->status = tkx__fail(r->err, TKX_ERR_PARSE, "%s: %s is %s", r->what, key,
+                              item ? "no number" : "missing");
 }
 
 void tkx__config_size_or(reader *r, const char *key, size_t *out, size_t otherwise)
@@ -275,16 +281,21 @@ tkx_status tkx__config_from_json(const char *config, size_t config_size,
     return st;
 }
 
+static tkx_status join(const char *dir, const char *name, tkx__buf *path, tkx_error **err)
+{
+    tkx__buf_init(path, 1 << 16);
+    tkx__buf_printf(path, "%s/%s", dir, name);
+    return path->status == TKX_OK
+               ? TKX_OK
+               : tkx__fail(err, path->status, "the path of %s is too long", name);
+}
+
 static tkx_status read_in(const char *dir, const char *name, cJSON **out, tkx_error **err)
 {
     tkx__buf path;
-    tkx_status st;
+    tkx_status st = join(dir, name, &path, err);
 
-    tkx__buf_init(&path, 1 << 16);
-    tkx__buf_printf(&path, "%s/%s", dir, name);
-    if (path.status != TKX_OK)
-        st = tkx__fail(err, path.status, "the path of %s is too long", name);
-    else
+    if (st == TKX_OK)
         st = tkx__json_text_read(path.data, MAX_CONFIG_BYTES, out, err);
     tkx__buf_clear(&path);
     return st;
@@ -295,7 +306,10 @@ tkx_status tkx__config_from_dir(const char *dir, tkx__model_config *out, tkx_err
     cJSON *json = NULL;
     cJSON *generation = NULL;
     tkx_error *absent = NULL;
+    tkx__buf path;
     tkx_status st = read_in(dir, "config.json", &json, err);
+
+    tkx__buf_init(&path, 0);
 
     if (st == TKX_OK) {
         st = read_in(dir, "generation_config.json", &generation, &absent);
@@ -305,7 +319,10 @@ tkx_status tkx__config_from_dir(const char *dir, tkx__model_config *out, tkx_err
             *err = absent, absent = NULL;
     }
     if (st == TKX_OK)
-        st = read_config(json, generation, dir, out, err);
+        st = join(dir, "config.json", &path, err);
+    if (st == TKX_OK)
+        st = read_config(json, generation, path.data, out, err);
+    tkx__buf_clear(&path);
     tkx_error_free(absent);
     cJSON_Delete(generation);
     cJSON_Delete(json);

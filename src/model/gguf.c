@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "model/file_kind.h"
 #include "model/mapped.h"
 
 #define MAX_NAME 65535
@@ -356,8 +357,12 @@ static tkx_status read_header(cursor *c, uint64_t *n_tensors, uint64_t *n_values
 
     if (st != TKX_OK)
         return st;
-    if (memcmp(magic, "GGUF", 4) != 0)
-        return tkx__fail(c->err, TKX_ERR_PARSE, "%s does not begin with GGUF", c->what);
+    if (memcmp(magic, "GGUF", 4) != 0) {
+        const char *hint = tkx__file_kind_hint(c->data, c->size);
+
+        return tkx__fail(c->err, TKX_ERR_PARSE, "%s does not begin with GGUF%s%s",
+                         c->what, hint ? "; " : "", hint ? hint : "");
+    }
     st = read_u32(c, &version, "the header");
     if (st != TKX_OK)
         return st;

@@ -169,7 +169,9 @@ static tkx_status open_files(tkx__hf_dir *hf, const char *dir, tkx_error **err)
     else
         st = tkx__fail(
             err, TKX_ERR_NOT_FOUND,
-            "%s has neither model.safetensors nor model.safetensors.index.json", dir);
+            "%s has neither model.safetensors nor model.safetensors.index.json; weights "
+            "of other kinds (.bin, .pth) must be converted to safetensors first",
+            dir);
     if (st == TKX_OK)
         st = tkx__tensors_index(&hf->tensors, dir, err);
 done:

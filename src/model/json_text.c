@@ -27,6 +27,54 @@ static bool is_blank(const char *from, const char *end)
     return from == end;
 }
 
+/* Nested more deeply than cJSON follows. */
+static bool is_too_deep(const char *text, size_t n)
+{
+    size_t depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < n && depth <= CJSON_NESTING_LIMIT; i++) {
+        if (text[i] == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += text[i] == '\\';
+        else if (text[i] == '[' || text[i] == '{')
+            depth++;
+        else if (depth > 0 && (text[i] == ']' || text[i] == '}'))
+            depth--;
+    }
+    return depth > CJSON_NESTING_LIMIT;
+}
+
+#define EXCERPT 30
+
+/* The text from `at` on, as far as it can be shown. */
+static void excerpt(const char *at, const char *end, char out[EXCERPT + 1])
+{
+    size_t n = 0;
+
+    while (n < EXCERPT && at + n < end && at[n] >= ' ' && at[n] <= '~') {
+        out[n] = at[n];
+        n++;
+    }
+    out[n] = '\0';
+}
+
+static tkx_status not_json(const char *text, size_t n, const char *at, const char *what,
+                           tkx_error **err)
+{
+    char shown[EXCERPT + 1];
+
+    if (is_too_deep(text, n))
+        return tkx__fail(err, TKX_ERR_LIMIT, "%s is nested more than %d deep", what,
+                         CJSON_NESTING_LIMIT);
+    if (at >= text + n)
+        return tkx__fail(err, TKX_ERR_PARSE, "%s is not JSON: it ends too early", what);
+    excerpt(at, text + n, shown);
+    return tkx__fail(err, TKX_ERR_PARSE, "%s is not JSON, near byte %td%s%s%s", what,
+                     at - text, shown[0] ? ": '" : "", shown, shown[0] ? "'" : "");
+}
+
 tkx_status tkx__json_text_parse(const void *bytes, size_t n, const char *what,
                                 cJSON **out, tkx_error **err)
 {
@@ -41,8 +89,7 @@ tkx_status tkx__json_text_parse(const void *bytes, size_t n, const char *what,
                          MAX_VALUES);
     tree = cJSON_ParseWithLengthOpts(text, n, &end, false);
     if (!tree)
-        return tkx__fail(err, TKX_ERR_PARSE, "%s is not JSON, near byte %td", what,
-                         end - text);
+        return not_json(text, n, end, what, err);
     if (!cJSON_IsObject(tree) || !is_blank(end, text + n)) {
         cJSON_Delete(tree);
         return tkx__fail(err, TKX_ERR_PARSE, "%s is not one JSON object", what);

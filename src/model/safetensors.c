@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "model/file_kind.h"
 #include "model/json_text.h"
 #include "model/mapped.h"
 
@@ -157,6 +158,10 @@ static tkx_status check_coverage(source *s, tkx__tensors *table)
     for (size_t i = 0; i < table->n; i++) {
         size_t start = (size_t)((const unsigned char *)table->items[i].data - s->data);
 
+        if (i > 0 && start < at &&
+            strcmp(table->items[i].name, table->items[i - 1].name) == 0)
+            return tkx__fail(s->err, TKX_ERR_PARSE, "%s: tensor '%.200s' occurs twice",
+                             s->what, table->items[i].name);
         if (start != at)
             return tkx__fail(s->err, TKX_ERR_PARSE,
                              "%s: tensor '%.200s' starts at byte %zu of the data, %s",
@@ -202,10 +207,14 @@ static tkx_status parse(tkx__safetensors *file, const void *bytes, size_t size,
         return tkx__fail(err, TKX_ERR_PARSE,
                          "%s has %zu bytes, too few for a safetensors file", what, size);
     memcpy(&n, bytes, sizeof n);
-    if (n > MAX_HEADER_BYTES || n > size - sizeof n)
+    if (n > MAX_HEADER_BYTES || n > size - sizeof n) {
+        const char *hint = tkx__file_kind_hint(bytes, size);
+
         return tkx__fail(err, TKX_ERR_PARSE,
-                         "%s claims a header of %" PRIu64 " bytes in a file of %zu", what,
-                         n, size);
+                         "%s is no safetensors file: it claims a header of %" PRIu64
+                         " bytes in a file of %zu%s%s",
+                         what, n, size, hint ? "; " : "", hint ? hint : "");
+    }
     s.data = (const unsigned char *)bytes + sizeof n + (size_t)n;
     s.size = size - sizeof n - (size_t)n;
     st = tkx__json_text_parse((const char *)bytes + sizeof n, (size_t)n, what, &header,

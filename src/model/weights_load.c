@@ -158,7 +158,9 @@ static const tkx__tensor *want(loader *l, const char *name, const size_t *dims,
         return NULL;
     }
     if (!tkx__dtype_is_weight(t->dtype)) {
-        snprintf(how, sizeof how, "type %s is not computed with",
+        snprintf(how, sizeof how,
+                 "type %s is not computed with; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, "
+                 "Q5_1 and Q2_K to Q6_K are",
                  tkx__dtype_name(t->dtype));
         complain(l, name, how);
         return NULL;

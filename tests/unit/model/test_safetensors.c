@@ -151,6 +151,30 @@ START_TEST(writes_what_it_reads)
 }
 END_TEST
 
+static const struct instead {
+    const char *text;
+    const char *says;
+} others[] = {
+    {"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"},
+    {"GGUF and the rest of it", "GGUF file"},
+    {"PK\x03\x04 and the rest of it", "convert it"},
+    {"<!DOCTYPE html><html></html>", "web page"},
+};
+
+START_TEST(says_what_it_is_instead)
+{
+    tkx__safetensors *file;
+    tkx_error *err = NULL;
+
+    ck_assert_int_eq(tkx__safetensors_parse(others[_i].text, strlen(others[_i].text),
+                                            "test", &file, &err),
+                     TKX_ERR_PARSE);
+    ck_assert_msg(strstr(tkx_error_message(err), others[_i].says), "%s",
+                  tkx_error_message(err));
+    tkx_error_free(err);
+}
+END_TEST
+
 START_TEST(refuses_to_write_quantised_types)
 {
     tkx__tensor t = {
@@ -204,6 +228,8 @@ int main(void)
     Suite *suite = suite_create("safetensors");
     TCase *tc = tcase_create("safetensors");
 
+    tcase_add_loop_test(tc, says_what_it_is_instead, 0,
+                        (int)(sizeof others / sizeof others[0]));
     tcase_add_loop_test(tc, says_what_is_wrong, 0,
                         (int)(sizeof bad_cases / sizeof bad_cases[0]));
     tcase_add_test(tc, accepts_a_scalar_and_an_empty_tensor);

@@ -90,6 +90,8 @@ static const struct config_case {
     const char *says;
 } bad_configs[] = {
     {"{}", TKX_ERR_PARSE, "model_type"},
+    {"{\"rms_norm_eps\": NaN}", TKX_ERR_PARSE, "near byte 17: 'NaN}'"},
+    {"{\"model_type\": \"llama\"", TKX_ERR_PARSE, "is not JSON"},
     {"{\"model_type\":\"gpt_oss\"}", TKX_ERR_UNSUPPORTED, "later"},
     {"{\"model_type\":\"mamba\"}", TKX_ERR_UNSUPPORTED, "not known"},
     {"{\"model_type\":\"llama\"}", TKX_ERR_PARSE, "num_hidden_layers"},
@@ -98,7 +100,8 @@ static const struct config_case {
     "\"num_attention_heads\":4,\"vocab_size\":10,\"intermediate_size\":8," extra "}"
     {SIZES("\"num_key_value_heads\":3"), TKX_ERR_PARSE, "share"},
     {SIZES("\"head_dim\":7"), TKX_ERR_PARSE, "odd"},
-    {SIZES("\"head_dim\":-2"), TKX_ERR_PARSE, "head_dim"},
+    {SIZES("\"head_dim\":-2"), TKX_ERR_PARSE, "head_dim is -2, no whole number"},
+    {SIZES("\"head_dim\":\"2\""), TKX_ERR_PARSE, "head_dim is no number"},
     {SIZES("\"hidden_act\":\"gelu\""), TKX_ERR_UNSUPPORTED, "gelu"},
     {SIZES("\"head_dim\":514"), TKX_ERR_PARSE, "514"},
     {SIZES("\"rope_scaling\":{\"type\":\"longrope\",\"factor\":4}"), TKX_ERR_UNSUPPORTED,
@@ -135,6 +138,21 @@ START_TEST(says_what_a_config_lacks)
     if (c->says)
         ck_assert_msg(strstr(tkx_error_message(err), c->says), "%s",
                       tkx_error_message(err));
+    tkx_error_free(err);
+}
+END_TEST
+
+START_TEST(says_that_json_is_too_deep)
+{
+    static char text[5000] = "{\"a[[\":";
+    static tkx__model_config config;
+    tkx_error *err = NULL;
+
+    memset(text + strlen(text), '[', sizeof text - 1 - strlen(text));
+    ck_assert_int_eq(tkx__config_from_json(text, sizeof text - 1, NULL, 0, "config.json",
+                                           &config, &err),
+                     TKX_ERR_LIMIT);
+    ck_assert_ptr_nonnull(strstr(tkx_error_message(err), "nested more than 1000 deep"));
     tkx_error_free(err);
 }
 END_TEST
@@ -214,6 +232,7 @@ int main(void)
     tcase_add_test(tc, folder_and_gguf_agree);
     tcase_add_loop_test(tc, says_what_a_config_lacks, 0,
                         (int)(sizeof bad_configs / sizeof bad_configs[0]));
+    tcase_add_test(tc, says_that_json_is_too_deep);
     tcase_add_test(tc, announces_gpt_oss_for_later);
     tcase_add_test(tc, lists_every_problem);
     tcase_add_test(tc, survives_memory_failure);
