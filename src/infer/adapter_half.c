@@ -5,7 +5,6 @@
  * Every token reads all of them: the copies stand in one block of large pages, in the
  * order in which a step comes to them.
  */
-#include <math.h>
 #include <string.h>
 
 #include <sys/mman.h>
@@ -13,7 +12,6 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "infer/adapter_in.h"
-#include "model/blocks.h"
 
 /* Values so small that half precision is coarser than usual are harmless beside larger
    ones, not alone. */
@@ -23,31 +21,51 @@
 #define ALIGNMENT ((size_t)64)
 #define LARGE_PAGE ((size_t)2 << 20)
 
+/* Magnitudes compare as their bits do, infinities and NaN above all numbers. */
 static bool fits_half(const tkx__matrix *m)
 {
     const unsigned char *data = m->data;
-    float max = 0;
+    uint32_t max = 0;
+    float largest;
 
     if (!data || m->type != TKX__W_F32)
         return false;
     for (size_t i = 0; i < m->n_rows * m->n_cols; i++) {
-        float v;
+        uint32_t bits;
 
-        memcpy(&v, data + i * sizeof v, sizeof v);
-        if (!(fabsf(v) <= HALF_LARGEST))
-            return false;
-        max = fabsf(v) > max ? fabsf(v) : max;
+        memcpy(&bits, data + i * sizeof bits, sizeof bits);
+        bits &= 0x7fffffff;
+        max = bits > max ? bits : max;
     }
-    return max == 0 || max >= HALF_SMALLEST;
+    memcpy(&largest, &max, sizeof largest);
+    return largest == 0 || (largest >= HALF_SMALLEST && largest <= HALF_LARGEST);
 }
 
 /* Where the next copy goes; NULL block: only count. */
 typedef struct halving {
     tkx__adapter *adapter;
+    const tkx__kernels *kernels;
     unsigned char *block;
     size_t at;
     bool is_short;
 } halving;
+
+/* The file's floats may stand anywhere. */
+static void pack(const tkx__kernels *k, const unsigned char *from, size_t n,
+                 unsigned char *to)
+{
+    float some[1024];
+    uint16_t halves[1024];
+
+    for (size_t i = 0; i < n;) {
+        size_t m = n - i < 1024 ? n - i : 1024;
+
+        memcpy(some, from + i * sizeof *some, m * sizeof *some);
+        tkx__to_half(k, some, m, halves);
+        memcpy(to + i * sizeof *halves, halves, m * sizeof *halves);
+        i += m;
+    }
+}
 
 static void halve(halving *h, tkx__matrix *m)
 {
@@ -66,14 +84,7 @@ static void halve(halving *h, tkx__matrix *m)
     }
     if (!h->block)
         return;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half;
-        float v;
-
-        memcpy(&v, data + i * sizeof v, sizeof v);
-        half = tkx__f32_to_f16(v);
-        memcpy(h->block + at + i * sizeof half, &half, sizeof half);
-    }
+    pack(h->kernels, data, n, h->block + at);
     tkx__mapped_forget(&h->adapter->files.mapped, data, m->n_rows * m->row_size);
     m->data = h->block + at;
     m->type = TKX__W_F16;
@@ -112,6 +123,8 @@ tkx_status tkx__adapter_halve(tkx__adapter *a, tkx_error **err)
 
     if (a->halves.data)
         return TKX_OK;
+    if (tkx__kernels_select(NULL, &h.kernels, err) != TKX_OK)
+        return TKX_ERR_UNSUPPORTED;
     halve_all(&h);
     if (h.is_short || !tkx__add(h.at, LARGE_PAGE, &size))
         return tkx__fail_memory(err);

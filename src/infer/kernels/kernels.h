@@ -266,6 +266,9 @@ void tkx__rope_apply(const tkx__kernels *k, float *x, size_t n_heads, size_t hea
 void tkx__swiglu(const tkx__kernels *k, float *out, const float *gate, const float *up,
                  size_t n);
 
+/* To half precision, the nearest (even on ties). */
+void tkx__to_half(const tkx__kernels *k, const float *x, size_t n, uint16_t *out);
+
 /* y += scale * x */
 void tkx__axpy(const tkx__kernels *k, float *y, float scale, const float *x, size_t n);
 

@@ -122,6 +122,11 @@ void tkx__swiglu(const tkx__kernels *k, float *out, const float *gate, const flo
     k->swiglu(out, gate, up, n);
 }
 
+void tkx__to_half(const tkx__kernels *k, const float *x, size_t n, uint16_t *out)
+{
+    k->f16_pack(x, n, out);
+}
+
 void tkx__axpy(const tkx__kernels *k, float *y, float scale, const float *x, size_t n)
 {
     k->axpy(y, scale, x, n);
