@@ -119,9 +119,9 @@ bool tkx__reply_should_retry(const tkx__reply *reply)
 {
     const char *said = tkx__reply_header(reply, "x-should-retry");
 
-    if (said && tkx__equals_nocase(said, "true"))
+    if (said && strcmp(said, "true") == 0)
         return true;
-    if (said && tkx__equals_nocase(said, "false"))
+    if (said && strcmp(said, "false") == 0)
         return false;
     return tkx__status_is_retryable(reply->http_status);
 }

@@ -11,7 +11,7 @@
 #include "api/backoff.h"
 #include "base/mem.h"
 
-#define MAX_TEXT 2000
+#define MAX_TEXT 16000
 #define MAX_ENTRIES 8
 #define MAX_PARSED ((size_t)256 << 10)
 
@@ -21,13 +21,18 @@ static const char *text_of(const cJSON *object, const char *key)
     return cJSON_IsString(item) ? item->valuestring : NULL;
 }
 
+static bool may_stand(char c)
+{
+    return (unsigned char)c >= ' ' || c == '\n' || c == '\t';
+}
+
 /* Printable UTF-8 up to MAX_TEXT bytes; control characters become blanks. */
 static void put_clean(tkx__buf *out, const char *text, size_t n)
 {
     size_t end = n < MAX_TEXT ? n : MAX_TEXT;
 
     for (size_t i = 0; i < end; i++)
-        tkx__buf_putc(out, (unsigned char)text[i] < ' ' ? ' ' : text[i]);
+        tkx__buf_putc(out, may_stand(text[i]) ? text[i] : ' ');
     if (end < n)
         tkx__buf_puts(out, "...");
 }

@@ -12,8 +12,10 @@ char *tkx__part_read_promise(const tkx__outcome *outcome)
     static const char *const key[] = {"request_id"};
     tkx__span id = {0};
 
-    tkx__scan_pick(outcome->reply->body, outcome->reply->body_size, key, 1, &id);
-    return tkx__span_dup(id);
+    /* A text that is cut short may have cut the id's surroundings, too. */
+    return tkx__scan_pick(outcome->reply->body, outcome->reply->body_size, key, 1, &id)
+               ? tkx__span_dup(id)
+               : NULL;
 }
 
 void tkx__part_no_promise(const part *p, const tkx__outcome *outcome, tkx_error **err)

@@ -261,17 +261,19 @@ enum { K_TYPE, K_STATUS, K_QUEUE, K_REASON, K_SIZE, N_KEYS };
 static const char *const keys[N_KEYS] = {"type", "status", "queue_state",
                                          "queue_state_reason", "response_payload_size"};
 
-static void notify_queue(tkx__poll *p, tkx__span state, tkx__span reason)
+static void notify_queue(tkx__poll *p, tkx__span state, tkx__span reason, bool is_stated)
 {
-    if (tkx__span_is_null(state) && tkx__span_is_null(reason))
-        return;
     char *state_text = tkx__span_dup(state);
     char *reason_text = tkx__span_dup(reason);
-    const tkx__poll_event event = {
-        .kind = TKX__POLL_QUEUE, .queue_state = state_text, .reason = reason_text};
+    const tkx__poll_event event = {.kind = TKX__POLL_QUEUE,
+                                   .queue_state = state_text,
+                                   .reason = reason_text,
+                                   .is_stated = is_stated};
 
-    p->told_queue = true;
-    tell(p, &event);
+    if (state_text || reason_text) {
+        p->told_queue = true;
+        tell(p, &event);
+    }
     tkx__free(state_text);
     tkx__free(reason_text);
 }
@@ -330,7 +332,7 @@ static void on_json(tkx__poll *p, tkx__reply *reply)
         return;
     }
     if (tkx__span_is_string(v[K_TYPE], "try_again")) {
-        notify_queue(p, v[K_QUEUE], v[K_REASON]);
+        notify_queue(p, v[K_QUEUE], v[K_REASON], false);
         round_again(p, reply->elapsed_ms, FREE_FAST_ROUNDS);
     } else if (tkx__span_is_string(v[K_STATUS], "complete_metadata")) {
         on_metadata(p, v[K_SIZE]);
@@ -345,7 +347,8 @@ static void on_408(tkx__poll *p, tkx__reply *reply)
 
     if (tkx__scan_pick(reply->body, reply->body_size, keys, N_KEYS, v)) {
         p->n_bad = p->n_bad_detail = 0;
-        notify_queue(p, v[K_QUEUE], v[K_REASON]);
+        if (!tkx__span_is_null(v[K_QUEUE]) && !tkx__span_is_string(v[K_QUEUE], ""))
+            notify_queue(p, v[K_QUEUE], v[K_REASON], true);
     }
     round_again(p, reply->elapsed_ms, FREE_FAST_ROUNDS);
 }

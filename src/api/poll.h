@@ -30,6 +30,7 @@ typedef struct tkx__poll_event {
     size_t bytes;
     const char *queue_state;
     const char *reason;
+    bool is_stated; /* a state that nobody knows is one all the same */
 } tkx__poll_event;
 
 typedef struct tkx__poll_spec {

@@ -22,6 +22,8 @@
 
 static void send_now(tkx__sample *s);
 
+#define MAX_UNKNOWN 3 /* times that a promise is lost before its service is doubted */
+
 /* --- making one ------------------------------------------------------------------ */
 
 tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *request,
@@ -188,17 +190,25 @@ static void wait_for(tkx__sample *s, tkx__sample_state state, int64_t delay_ms)
     settle(s, NULL, error);
 }
 
+/* A promise that nobody knows (404) is as gone as a 410, but a service that knows none at
+   all would never end this. */
+static bool is_lost(tkx__sample *s, const tkx_error *error)
+{
+    return tkx_error_http_status(error) == 404 && ++s->n_unknown < MAX_UNKNOWN;
+}
+
 /* May the whole request be submitted once more? */
-static bool is_retryable(const tkx_error *error)
+static bool is_retryable(tkx__sample *s, const tkx_error *error)
 {
     switch (tkx_error_status(error)) {
     case TKX_ERR_TIMEOUT:
     case TKX_ERR_CONNECTION:
     case TKX_ERR_PROMISE_GONE:
         return true;
-    case TKX_ERR_HTTP: /* a promise that nobody knows (404) is as gone as a 410 */
-        return tkx__status_is_retryable(tkx_error_http_status(error)) ||
-               (tkx_error_http_status(error) == 404 && tkx_error_request_id(error));
+    case TKX_ERR_HTTP: /* of a promise: the poll has repeated what may pass */
+        return tkx_error_request_id(error)
+                   ? is_lost(s, error)
+                   : tkx__status_is_retryable(tkx_error_http_status(error));
     case TKX_ERR_REQUEST_FAILED:
         return false;
     default:
@@ -211,7 +221,7 @@ static void attempt_failed(tkx__sample *s, tkx_error *error)
     const tkx__retry_settings *settings = &s->sampler->settings;
     int http = tkx_error_http_status(error);
 
-    if (!s->retries || !is_retryable(error)) {
+    if (!s->retries || !is_retryable(s, error)) {
         settle(s, NULL, error);
         return;
     }
@@ -344,8 +354,8 @@ static bool take_handle(tkx__sample *s, tkx__reply *reply, tkx_error **err)
     static const char *const keys[] = {"request_id", "sample_sequence_ids"};
     tkx__span v[2];
 
-    tkx__scan_pick(reply->body, reply->body_size, keys, 2, v);
-    s->request_id = tkx__span_dup(v[0]);
+    if (tkx__scan_pick(reply->body, reply->body_size, keys, 2, v))
+        s->request_id = tkx__span_dup(v[0]);
     if (!s->request_id) {
         tkx__fail(err, TKX_ERR_PROTOCOL,
                   "sample: the service answered HTTP %d without a request_id",

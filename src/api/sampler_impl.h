@@ -56,6 +56,7 @@ struct tkx__sample {
     uint32_t submit_ms;  /* how long the submit took */
     uint16_t n_attempts; /* stands still at the end */
     uint8_t state;
+    uint8_t n_unknown; /* times that nobody knew its promise */
     bool retries : 1;
     bool has_slot : 1;
     bool is_awaited : 1;      /* in the completions' table */

@@ -99,12 +99,16 @@ bool tkx__scan_enter(tkx__scan *s, const char *text, size_t size)
 /* At the next member or element; false at the end. */
 static bool next_item(tkx__scan *s)
 {
+    if (s->is_done || s->is_bad)
+        return false;
     skip_blanks(s);
     if (s->at >= s->end)
         return bad(s);
     if (*s->at == s->closer) {
-        s->at = s->end;
-        return false;
+        s->at++;
+        skip_blanks(s);
+        s->is_done = true;
+        return s->at < s->end && bad(s); /* something stands behind the value */
     }
     if (!s->is_first) {
         if (*s->at++ != ',')
@@ -117,7 +121,7 @@ static bool next_item(tkx__scan *s)
 
 bool tkx__scan_member(tkx__scan *s, tkx__span *key, tkx__span *value)
 {
-    if (s->at >= s->end || !next_item(s))
+    if (!next_item(s))
         return false;
     if (!take_value(s, key) || key->size < 2 || *key->text != '"')
         return bad(s);
@@ -132,7 +136,7 @@ bool tkx__scan_member(tkx__scan *s, tkx__span *key, tkx__span *value)
 
 bool tkx__scan_element(tkx__scan *s, tkx__span *value)
 {
-    return s->at < s->end && next_item(s) && take_value(s, value);
+    return next_item(s) && take_value(s, value);
 }
 
 bool tkx__span_is(tkx__span span, const char *text)

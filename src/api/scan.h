@@ -26,7 +26,8 @@ typedef struct tkx__scan {
     const char *end;
     char closer; /* '}' or ']' */
     bool is_first;
-    bool is_bad; /* what came so far is not JSON */
+    bool is_done; /* the closer was found */
+    bool is_bad;  /* what came so far is not JSON */
 } tkx__scan;
 
 /* Enter an object or a list; false when the text is neither (blanks around it are fine).

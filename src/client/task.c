@@ -32,7 +32,7 @@ static void note_queue(tkx_service *service, tkx_future *f, const tkx__poll_even
     const tkx_service_options *o = &service->options;
 
     tkx__future_note_queue(f, state, e->reason);
-    if (o->on_queue && state != TKX_QUEUE_STATE_UNKNOWN)
+    if (o->on_queue && (state != TKX_QUEUE_STATE_UNKNOWN || e->reason || e->is_stated))
         o->on_queue(f, state, e->reason, o->user_data);
 }
 

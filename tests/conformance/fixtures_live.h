@@ -17,7 +17,7 @@
 #include "support/fake_io.h"
 
 #define LIVE_HOST "http://x"
-#define LIVE_MAX_EVENTS 64
+#define LIVE_MAX_EVENTS 256
 
 typedef struct live {
     fixture *f;

@@ -322,6 +322,18 @@ START_TEST(each_refused_value_is_named)
 }
 END_TEST
 
+START_TEST(a_servers_text_keeps_its_lines)
+{
+    static const char answer[] = "{\"detail\":\"one\\ntwo\\u001b[2J\"}";
+    tkx__buf text;
+
+    tkx__buf_init(&text, SIZE_MAX);
+    tkx__server_message(&text, answer, sizeof answer - 1);
+    ck_assert_str_eq(tkx__buf_text(&text), "one\ntwo [2J");
+    tkx__buf_clear(&text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("call");
@@ -341,6 +353,7 @@ int main(void)
     tcase_add_test(tc, billing_pause_outlasts_ten_minutes);
     tcase_add_test(tc, billing_pause_ends_at_its_maximum);
     tcase_add_test(tc, link_failures_are_retried_then_told);
+    tcase_add_test(tc, a_servers_text_keeps_its_lines);
     tcase_add_test(tc, an_oversized_answer_is_final);
     tcase_add_test(tc, cancel_in_any_state_leaves_nothing);
     tcase_add_test(tc, no_memory_to_send_is_an_error_at_once);
