@@ -40,6 +40,8 @@ void tkx__merges_clear(tkx__merges *merges)
 {
     tkx__free(merges->slots);
     tkx__free(merges->small);
+    tkx__free(merges->packed);
+    tkx__free(merges->made);
     *merges = (tkx__merges){0};
 }
 
@@ -142,6 +144,92 @@ const tkx__merge *tkx__merges_find(const tkx__merges *merges, uint32_t left,
     return find_pair(merges, pair_of(left, right));
 }
 
+/* ---- the table for merging ---- */
+
+#define ID_BITS 20
+#define RANK_BITS (64 - 2 * ID_BITS)
+#define MAX_ID ((1u << ID_BITS) - 1)
+#define MAX_RANK ((1u << RANK_BITS) - 1)
+
+static uint64_t packed_pair(uint32_t left, uint32_t right)
+{
+    return (uint64_t)left << ID_BITS | right;
+}
+
+static size_t packed_place(const tkx__merges *merges, uint64_t pair)
+{
+    return (size_t)(pair * 0x9E3779B97F4A7C15u >> merges->shift);
+}
+
+/* False when a chain gets too long, or two pairs have one rank. */
+static bool pack(tkx__merges *to, const tkx__merge *m)
+{
+    uint64_t pair = packed_pair((uint32_t)(m->pair >> 32), (uint32_t)m->pair);
+    size_t at = packed_place(to, pair);
+
+    for (size_t n = 0; n < MAX_PROBES; n++, at = (at + 1) & to->mask) {
+        if (to->packed[at] != UINT64_MAX)
+            continue;
+        if (to->made[m->rank] != NO_RANK)
+            return false;
+        to->packed[at] = pair << RANK_BITS | m->rank;
+        to->made[m->rank] = m->id;
+        return true;
+    }
+    return false;
+}
+
+/* Whether ids and ranks fit; *n_ranks: the largest rank, plus one. */
+static bool can_pack(const tkx__merges *merges, size_t *n_ranks)
+{
+    *n_ranks = 0;
+    for (size_t i = 0; i <= merges->mask; i++) {
+        const tkx__merge *m = &merges->slots[i];
+
+        if (m->pair == UINT64_MAX)
+            continue;
+        if (m->pair >> 32 > MAX_ID || (uint32_t)m->pair > MAX_ID || m->rank >= MAX_RANK ||
+            m->rank / 4 > merges->n)
+            return false;
+        if (m->rank >= *n_ranks)
+            *n_ranks = m->rank + 1;
+    }
+    return *n_ranks > 0;
+}
+
+/* A packed table in place of the slots; without memory or room for a rank they stay. */
+static void pack_all(tkx__merges *merges)
+{
+    tkx__merges to = {.n = merges->n, .shift = 64 - 6, .mask = 63};
+    size_t n_ranks;
+    bool is_packed;
+
+    if (!can_pack(merges, &n_ranks))
+        return;
+    while (to.mask / 3 * 2 <= to.n) {
+        to.mask = to.mask * 2 + 1;
+        to.shift--;
+    }
+    to.packed = tkx__realloc(NULL, to.mask + 1, sizeof *to.packed);
+    to.made = tkx__realloc(NULL, n_ranks, sizeof *to.made);
+    is_packed = to.packed && to.made;
+    if (is_packed) {
+        memset(to.packed, 0xFF, (to.mask + 1) * sizeof *to.packed);
+        memset(to.made, 0xFF, n_ranks * sizeof *to.made);
+    }
+    for (size_t i = 0; i <= merges->mask && is_packed; i++)
+        if (merges->slots[i].pair != UINT64_MAX)
+            is_packed = pack(&to, &merges->slots[i]);
+    if (!is_packed) {
+        tkx__merges_clear(&to);
+        return;
+    }
+    to.small = merges->small;
+    merges->small = NULL;
+    tkx__merges_clear(merges);
+    *merges = to;
+}
+
 tkx_status tkx__merges_finish(tkx__merges *merges, tkx_error **err)
 {
     const size_t n = (size_t)TKX__SMALL_IDS * TKX__SMALL_IDS;
@@ -157,39 +245,51 @@ tkx_status tkx__merges_finish(tkx__merges *merges, tkx_error **err)
         uint64_t left = m->pair >> 32, right = (uint32_t)m->pair;
 
         if (left < TKX__SMALL_IDS && right < TKX__SMALL_IDS)
-            merges->small[left * TKX__SMALL_IDS + right] =
-                (tkx__small_merge){m->rank, m->id};
+            merges->small[left * TKX__SMALL_IDS + right] = m->rank;
     }
+    pack_all(merges);
     return TKX_OK;
+}
+
+/* NO_RANK when the pair does not merge. */
+static inline uint32_t rank_of(const tkx__merges *merges, uint32_t left, uint32_t right)
+{
+    const tkx__merge *m;
+
+    if (merges->small && (left | right) < TKX__SMALL_IDS)
+        return merges->small[left * TKX__SMALL_IDS + right];
+    if (merges->packed) {
+        uint64_t pair = packed_pair(left, right);
+
+        for (size_t at = packed_place(merges, pair);; at = (at + 1) & merges->mask) {
+            uint64_t slot = merges->packed[at];
+
+            if (slot >> RANK_BITS == pair)
+                return (uint32_t)slot & MAX_RANK;
+            if (slot == UINT64_MAX)
+                return NO_RANK;
+        }
+    }
+    m = find_pair(merges, pair_of(left, right));
+    return m ? m->rank : NO_RANK;
+}
+
+/* What a pair of that rank becomes. */
+static inline uint32_t made_of(const tkx__merges *merges, uint32_t rank, uint32_t left,
+                               uint32_t right)
+{
+    return merges->packed ? merges->made[rank]
+                          : find_pair(merges, pair_of(left, right))->id;
 }
 
 /* ---- short words ---- */
 
-static void look(const tkx__merges *merges, const uint32_t *symbols, size_t i,
-                 uint32_t *ranks, uint32_t *made)
-{
-    const tkx__merge *m;
-
-    if (merges->small && (symbols[i] | symbols[i + 1]) < TKX__SMALL_IDS) {
-        const tkx__small_merge *small =
-            &merges->small[symbols[i] * TKX__SMALL_IDS + symbols[i + 1]];
-
-        ranks[i] = small->rank;
-        made[i] = small->id;
-        return;
-    }
-    m = tkx__merges_find(merges, symbols[i], symbols[i + 1]);
-    ranks[i] = m ? m->rank : NO_RANK;
-    made[i] = m ? m->id : 0;
-}
-
 static size_t merge_short(const tkx__merges *merges, uint32_t *symbols, size_t n)
 {
     uint32_t ranks[SHORT_WORD]; /* of the pair that begins at i */
-    uint32_t made[SHORT_WORD];
 
     for (size_t i = 0; i + 1 < n; i++)
-        look(merges, symbols, i, ranks, made);
+        ranks[i] = rank_of(merges, symbols[i], symbols[i + 1]);
     while (n > 1) {
         size_t best = 0;
 
@@ -198,17 +298,16 @@ static size_t merge_short(const tkx__merges *merges, uint32_t *symbols, size_t n
                 best = i;
         if (ranks[best] == NO_RANK)
             break;
-        symbols[best] = made[best];
+        symbols[best] = made_of(merges, ranks[best], symbols[best], symbols[best + 1]);
         n--;
         for (size_t i = best + 1; i < n; i++) {
             symbols[i] = symbols[i + 1];
             ranks[i - 1] = ranks[i];
-            made[i - 1] = made[i];
         }
         if (best + 1 < n)
-            look(merges, symbols, best, ranks, made);
+            ranks[best] = rank_of(merges, symbols[best], symbols[best + 1]);
         if (best > 0)
-            look(merges, symbols, best - 1, ranks, made);
+            ranks[best - 1] = rank_of(merges, symbols[best - 1], symbols[best]);
     }
     return n;
 }
@@ -269,14 +368,13 @@ static entry heap_pop(heap *h)
 static bool push_pair(heap *h, const tkx__merges *merges, const uint32_t *symbols,
                       uint32_t left, uint32_t right)
 {
-    uint64_t pair;
-    const tkx__merge *m;
+    uint32_t rank;
 
     if (left == END || right == END)
         return true;
-    pair = pair_of(symbols[left], symbols[right]);
-    m = find_pair(merges, pair);
-    return !m || heap_push(h, (uint64_t)m->rank << 32 | left, pair);
+    rank = rank_of(merges, symbols[left], symbols[right]);
+    return rank == NO_RANK || heap_push(h, (uint64_t)rank << 32 | left,
+                                        pair_of(symbols[left], symbols[right]));
 }
 
 /* A symbol that was merged into its left neighbour. */
@@ -298,7 +396,8 @@ static bool merge_heap(const tkx__merges *merges, uint32_t *symbols, size_t n,
         if (symbols[left] == DEAD || right == END ||
             pair_of(symbols[left], symbols[right]) != top.pair)
             continue;
-        symbols[left] = find_pair(merges, top.pair)->id;
+        symbols[left] =
+            made_of(merges, (uint32_t)(top.key >> 32), symbols[left], symbols[right]);
         symbols[right] = DEAD;
         nodes[left].next = nodes[right].next;
         if (nodes[left].next != END)

@@ -3,8 +3,10 @@
  * model/tokenizer/bpe.h - byte-pair merging: of all adjacent pairs that may merge, the
  * one of lowest rank (leftmost of equals) merges first, until none can.
  *
- * The table is a flat hash of pairs, immutable once loaded.  Short words merge in place;
- * long ones through a heap, so that a word of n symbols costs O(n log n).
+ * The table is a flat hash of pairs, immutable once loaded; where ids and ranks are small
+ * enough, which they nearly always are, it ends up as one word a pair, so that most of it
+ * stays in the processor's caches.  Short words merge in place; long ones through a heap,
+ * so that a word of n symbols costs O(n log n).
  */
 #ifndef TKX_MODEL_TOKENIZER_BPE_H
 #define TKX_MODEL_TOKENIZER_BPE_H
@@ -25,17 +27,14 @@ typedef struct tkx__merge {
 /* Ids below this are mostly single bytes: the pairs that every word begins with. */
 #define TKX__SMALL_IDS 256
 
-typedef struct tkx__small_merge {
-    uint32_t rank; /* UINT32_MAX: does not merge */
-    uint32_t id;
-} tkx__small_merge;
-
 typedef struct tkx__merges {
-    tkx__merge *slots;
-    tkx__small_merge *small; /* [left * TKX__SMALL_IDS + right]; NULL: look in slots */
-    size_t mask;
+    tkx__merge *slots; /* NULL once packed */
+    uint32_t *small;   /* rank of [left * TKX__SMALL_IDS + right]; NULL: look up */
+    uint64_t *packed;  /* pair and rank; UINT64_MAX: free */
+    uint32_t *made;    /* by rank; with packed */
+    size_t mask;       /* of slots or packed */
     size_t n;
-    int shift; /* 64 - log2(slots) */
+    int shift; /* 64 - log2 of their number */
 } tkx__merges;
 
 /* What merging long words needs; reused from word to word. */
@@ -55,10 +54,10 @@ void tkx__merges_clear(tkx__merges *merges);
 tkx_status tkx__merges_put(tkx__merges *merges, uint32_t left, uint32_t right,
                            uint32_t rank, uint32_t id, tkx_error **err);
 
-/* Once all pairs are there: a table of those of two small ids. */
+/* Once all pairs are there: make the table fit for merging. */
 tkx_status tkx__merges_finish(tkx__merges *merges, tkx_error **err);
 
-/* NULL when the pair does not merge. */
+/* NULL when the pair does not merge; before tkx__merges_finish() only. */
 const tkx__merge *tkx__merges_find(const tkx__merges *merges, uint32_t left,
                                    uint32_t right);
 

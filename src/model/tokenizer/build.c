@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * build.c - tokens, merges and facts from their spellings.
- *
- * A byte-level vocabulary spells each byte as a printable character: itself where it is
- * one of ! to ~, U+A1 to U+AC, U+AE to U+FF, else the next of U+0100 and on.
- */
+/* build.c - tokens, merges and facts from their spellings. */
 #include "model/tokenizer/build.h"
 
 #include <stdlib.h>
@@ -12,35 +7,13 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "model/tokenizer/spelling.h"
 #include "model/tokenizer/utf8.h"
 
 #define MAX_SPELLING 65536
 /* "end", "of" and "sentence" with U+2581 between and U+FF5C around; \x65 is an e, which
  * would be taken for one more digit of \x9C. */
 #define DEEPSEEK_END "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"
-
-static bool is_printable(unsigned c)
-{
-    return (c >= '!' && c <= '~') || (c >= 0xA1 && c <= 0xAC) || (c >= 0xAE && c <= 0xFF);
-}
-
-/* The byte that a character stands for; -1: none. */
-static int byte_of(uint32_t cp)
-{
-    static const uint8_t others_first[] = {0x7F, 0x80, 0xAD};
-
-    if (cp < 0x100)
-        return is_printable(cp) ? (int)cp : -1;
-    cp -= 0x100;
-    if (cp <= ' ')
-        return (int)cp;
-    cp -= ' ' + 1;
-    if (cp == 0)
-        return others_first[0];
-    if (cp <= 0xA0 - 0x80 + 1)
-        return others_first[1] + (int)cp - 1;
-    return cp == 0xA0 - 0x80 + 2 ? others_first[2] : -1;
-}
 
 ptrdiff_t tkx__build_unspell(const char *text, size_t n, uint8_t *out)
 {
@@ -53,7 +26,7 @@ ptrdiff_t tkx__build_unspell(const char *text, size_t n, uint8_t *out)
 
         if (len > n - at)
             return -1;
-        byte = byte_of(tkx__utf8_get(p + at, &len));
+        byte = tkx__spelt_byte(tkx__utf8_get(p + at, &len));
         if (byte < 0)
             return -1;
         out[size++] = (uint8_t)byte;

@@ -470,10 +470,11 @@ tkx_status tkx__tokenizer_from_json(const char *text, size_t size, const char *w
     l.t->kind = TKX__TOKENIZER_BPE;
     tkx__arena_init(&l.arena, 1 << 16, MAX_FILE);
     st = load(&l, text, size);
-    if (st == TKX_OK)
-        st = tkx__merges_finish(&l.t->merges, err);
     if (st == TKX_OK) {
-        find_spm(l.t);
+        find_spm(l.t); /* reads the merges before they are packed */
+        st = tkx__merges_finish(&l.t->merges, err);
+    }
+    if (st == TKX_OK) {
         tkx__build_named_end_ids(l.t);
         if (l.t->n_before > 0)
             l.t->bos_id = l.t->before[0];

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "model/tokenizer/unicode.h"
+#include "model/tokenizer/unicode_reference.h"
 #include "model/tokenizer/utf8.h"
 
 void tkx__normalizer_clear(tkx__normalizer *normalizer)
@@ -122,6 +123,27 @@ static tkx_status convert(const uint8_t *text, size_t n, tkx__norm_kind kind,
     return st;
 }
 
+/* The same around characters that the reference's forms do not know. */
+static tkx_status convert_known(const uint8_t *text, size_t n, tkx__norm_kind kind,
+                                tkx__buf *out, tkx_error **err)
+{
+    size_t from = 0;
+
+    for (size_t at = 0, len; at < n; at += len) {
+        tkx_status st = TKX_OK;
+
+        if (!tkx__unicode_is_newer(tkx__utf8_get(text + at, &len)))
+            continue;
+        if (at > from)
+            st = convert(text + from, at - from, kind, out, err);
+        if (st != TKX_OK)
+            return st;
+        tkx__buf_append(out, text + at, len);
+        from = at + len;
+    }
+    return from < n ? convert(text + from, n - from, kind, out, err) : TKX_OK;
+}
+
 static tkx_status to_form(const uint8_t *text, size_t n, tkx__norm_kind kind,
                           tkx__buf *out, tkx_error **err)
 {
@@ -144,7 +166,7 @@ static tkx_status to_form(const uint8_t *text, size_t n, tkx__norm_kind kind,
         if (plain > at)
             tkx__buf_append(out, text + at, plain - at);
         stop = odd_end(text, plain + 1, n);
-        st = convert(text + plain, stop - plain, kind, out, err);
+        st = convert_known(text + plain, stop - plain, kind, out, err);
         if (st != TKX_OK)
             return st;
         at = stop;
@@ -166,8 +188,7 @@ static void lowercase(const uint8_t *text, size_t n, tkx__buf *out)
         if (cp == 0x130) { /* the one character whose lower case is two */
             tkx__buf_append(out, "i\xCC\x87", 3);
         } else {
-            cp = (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp);
-            tkx__buf_grew(out, tkx__utf8_put(cp, (uint8_t *)to));
+            tkx__buf_grew(out, tkx__utf8_put(tkx__unicode_lower(cp), (uint8_t *)to));
         }
         at += len;
     }
@@ -179,7 +200,7 @@ static void strip_accents(const uint8_t *text, size_t n, tkx__buf *out)
         size_t len;
         uint32_t cp = tkx__utf8_get(text + at, &len);
 
-        if (tkx__unicode_category(cp) != TKX__CAT_MN)
+        if (!tkx__unicode_is_accent(cp))
             tkx__buf_append(out, text + at, len);
         at += len;
     }

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "model/tokenizer/spelling.h"
+#include "model/tokenizer/utf8.h"
 
 #define MAX_TEXT ((size_t)1 << 32)
 
@@ -198,6 +200,36 @@ static void metaspace_piece(const tkx__cut *cut, const uint8_t *text, tkx__piece
     add(out, from, to->size);
 }
 
+static void spell_piece(const uint8_t *text, tkx__piece piece, tkx__buf *to,
+                        tkx__pieces *out)
+{
+    size_t from = to->size;
+
+    for (size_t i = 0; i < piece.size; i++) {
+        char *place = tkx__buf_reserve(to, 4);
+
+        if (!place)
+            return;
+        tkx__buf_grew(
+            to, tkx__utf8_put(tkx__spelling_of(text[piece.at + i]), (uint8_t *)place));
+    }
+    add(out, from, to->size);
+}
+
+static void unspell_piece(const uint8_t *text, tkx__piece piece, tkx__buf *to,
+                          tkx__pieces *out)
+{
+    const size_t from = to->size;
+    size_t len;
+
+    for (size_t at = 0; at < piece.size; at += len) {
+        uint32_t cp = tkx__utf8_get(text + piece.at + at, &len);
+
+        tkx__buf_putc(to, (char)tkx__spelt_byte(cp));
+    }
+    add(out, from, to->size);
+}
+
 static tkx_status cut_pieces(const tkx__cut *cut, const uint8_t **text,
                              const tkx__pieces *in, bool is_first, tkx__buf *to,
                              tkx__pieces *out, tkx_error **err)
@@ -210,6 +242,10 @@ static tkx_status cut_pieces(const tkx__cut *cut, const uint8_t **text,
             st = split_piece(cut, *text, in->items[i], out, err);
         else if (cut->kind == TKX__CUT_PREFIX_SPACE)
             prefix_piece(*text, in->items[i], to, out);
+        else if (cut->kind == TKX__CUT_SPELL)
+            spell_piece(*text, in->items[i], to, out);
+        else if (cut->kind == TKX__CUT_UNSPELL)
+            unspell_piece(*text, in->items[i], to, out);
         else
             metaspace_piece(cut, *text, in->items[i], is_first && i == 0, to, out);
     }

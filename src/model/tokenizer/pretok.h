@@ -29,7 +29,9 @@ typedef enum tkx__behavior {
 typedef enum tkx__cut_kind {
     TKX__CUT_SPLIT,
     TKX__CUT_PREFIX_SPACE, /* a blank before a piece that does not begin with one */
-    TKX__CUT_METASPACE     /* blanks become text; text before the piece; cut there */
+    TKX__CUT_METASPACE,    /* blanks become text; text before the piece; cut there */
+    TKX__CUT_SPELL,        /* bytes become the characters that spell them */
+    TKX__CUT_UNSPELL
 } tkx__cut_kind;
 
 typedef enum tkx__prepend {

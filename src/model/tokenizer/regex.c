@@ -26,7 +26,9 @@
     "\\x{0}-\\x{8}\\x{e}-\\x{1f}\\x{21}-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}"         \
     "\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}"       \
     "\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
-#define WORDS "\\p{L}\\p{M}\\p{N}\\p{Pc}"
+#define WORDS "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+/* The fractions and raised digits of Latin-1 are words there, outside of sets. */
+#define LATIN_NUMBERS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 
 struct tkx__regex {
     pcre2_code *code;
@@ -61,10 +63,10 @@ static size_t rewrite_escape(const char *p, size_t n, bool in_set, tkx__buf *out
         tkx__buf_printf(out, "%s" NO_SPACES "%s", open, close);
         return 1;
     case 'w':
-        tkx__buf_printf(out, "%s" WORDS "%s", open, close);
+        tkx__buf_printf(out, "%s" WORDS "%s", open, in_set ? "" : LATIN_NUMBERS "]");
         return 1;
     case 'W':
-        tkx__buf_puts(out, "[^" WORDS "]");
+        tkx__buf_puts(out, "[^" WORDS LATIN_NUMBERS "]");
         return in_set ? 0 : 1;
     case 'h': /* a hexadecimal digit there, a blank here */
         tkx__buf_printf(out, "%s0-9A-Fa-f%s", open, close);
@@ -84,40 +86,99 @@ static size_t rewrite_escape(const char *p, size_t n, bool in_set, tkx__buf *out
     }
 }
 
+/* [:name:] at p; bytes taken, 0 when it is refused. */
+static size_t rewrite_posix(const char *p, size_t n, tkx__buf *out)
+{
+    static const struct {
+        const char *name, *members;
+    } classes[] = {
+        {"[:alpha:]", "\\p{Alphabetic}"},
+        {"[:alnum:]", "\\p{Alphabetic}\\p{Nd}"},
+        {"[:digit:]", "\\p{Nd}"},
+        {"[:punct:]", "\\p{P}\\p{S}"},
+        {"[:space:]", SPACES},
+        {"[:word:]", WORDS},
+        {"[:upper:]", "\\p{Uppercase}"},
+        {"[:lower:]", "\\p{Lowercase}"},
+    };
+
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+        size_t size = strlen(classes[i].name);
+
+        if (n < size || memcmp(p, classes[i].name, size) != 0)
+            continue;
+        tkx__buf_puts(out, classes[i].members);
+        return size;
+    }
+    return 0;
+}
+
+/*
+ * A set up to and with its bracket, from behind the opening one.  A set inside it, which
+ * PCRE2 does not have, only adds its members.  Returns NULL and moves *at, or says what
+ * could not be rewritten.
+ */
+static const char *rewrite_set(const char *p, size_t n, size_t *at, tkx__buf *out)
+{
+    size_t depth = 1, first = *at;
+
+    tkx__buf_putc(out, '[');
+    if (*at < n && p[*at] == '^') {
+        tkx__buf_putc(out, p[(*at)++]);
+        first = *at;
+    }
+    while (depth > 0 && *at < n) {
+        size_t taken = 1;
+
+        if (p[*at] == '\\') {
+            taken = rewrite_escape(p + *at + 1, n - *at - 1, true, out);
+            if (taken == 0)
+                return "an escape that is not offered there";
+            taken++;
+        } else if (p[*at] == '[' && *at + 1 < n && p[*at + 1] == ':') {
+            taken = rewrite_posix(p + *at, n - *at, out);
+            if (taken == 0)
+                return "a class that is not offered";
+        } else if (p[*at] == '[') {
+            if (*at + 1 < n && p[*at + 1] == '^')
+                return "a negated set inside a set";
+            depth++;
+            first = *at + 1;
+        } else if (p[*at] == '&' && *at + 1 < n && p[*at + 1] == '&') {
+            return "an intersection of sets";
+        } else if (p[*at] == ']' && *at != first) {
+            depth--;
+        } else {
+            if (p[*at] == ']')
+                tkx__buf_putc(out, '\\');
+            tkx__buf_putc(out, p[*at]);
+        }
+        *at += taken;
+    }
+    tkx__buf_putc(out, ']');
+    return depth > 0 ? "a set without an end" : NULL;
+}
+
 /* NULL when done, else what could not be rewritten. */
 static const char *rewrite(const char *p, size_t n, tkx__buf *out)
 {
-    bool in_set = false;
-    size_t at = 0, set_at = 0;
+    const char *problem = NULL;
 
-    while (at < n) {
+    for (size_t at = 0; at < n && !problem;) {
         if (p[at] == '\\') {
-            size_t taken = rewrite_escape(p + at + 1, n - at - 1, in_set, out);
+            size_t taken = rewrite_escape(p + at + 1, n - at - 1, false, out);
 
             if (taken == 0)
-                return "an escape that is not offered there";
+                problem = "an escape that is not offered there";
             at += 1 + taken;
-            continue;
-        }
-        if (in_set && p[at] == '[' && at != set_at)
-            return "a set inside a set";
-        if (in_set && p[at] == '&' && at + 1 < n && p[at + 1] == '&')
-            return "an intersection of sets";
-        if (!in_set && p[at] == '[') {
-            in_set = true;
+        } else if (p[at] == '[') {
+            at++;
+            problem = rewrite_set(p, n, &at, out);
+        } else {
             tkx__buf_putc(out, p[at++]);
-            if (at < n && p[at] == '^')
-                tkx__buf_putc(out, p[at++]);
-            set_at = at;
-            if (at < n && p[at] == ']')
-                tkx__buf_putc(out, p[at++]);
-            continue;
         }
-        if (in_set && p[at] == ']')
-            in_set = false;
-        tkx__buf_putc(out, p[at++]);
     }
-    return NULL;
+    return problem;
 }
 
 static tkx_status compile(tkx__regex *regex, const tkx__buf *pattern,

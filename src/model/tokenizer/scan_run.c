@@ -127,19 +127,29 @@ static bool read_character(reader *r, uint32_t *cp)
     return name || (c < 0x80 && !(tkx__ascii_flags[c] & (TKX__UNI_L | TKX__UNI_N)));
 }
 
-/* The inside of a bracket list, up to and with the closing bracket. */
+/* The inside of a bracket list, up to and with the closing bracket; a list inside it adds
+   its members. */
 static bool read_list(reader *r)
 {
     bool is_first = true;
+    size_t depth = 1;
 
     r->run->is_negated = skip(r, "^");
-    while (!looks_at(r, "]") || is_first) {
+    while (depth > 0) {
         uint32_t first, last;
 
+        if (!is_first && skip(r, "]")) {
+            depth--;
+            continue;
+        }
         is_first = false;
-        if (r->at >= r->n || looks_at(r, "[") || looks_at(r, "&&"))
-            return false; /* nested sets and intersections mean different things elsewhere
-                           */
+        if (r->at >= r->n || looks_at(r, "[:") || looks_at(r, "[^") || looks_at(r, "&&"))
+            return false;
+        if (skip(r, "[")) {
+            is_first = true;
+            depth++;
+            continue;
+        }
         if (skip(r, "\\s")) {
             r->run->has_spaces = true;
             continue;
@@ -160,7 +170,6 @@ static bool read_list(reader *r)
         if (!add_range(r, first, last))
             return false;
     }
-    r->at++;
     return true;
 }
 

@@ -26,16 +26,26 @@ static void set(tkx__spm *spm, unsigned left, unsigned right, bool is_cut)
         spm->cuts[pair >> 6] &= ~bit;
 }
 
+static bool has_all_bytes(const tkx_tokenizer *t)
+{
+    for (unsigned i = 0; i < 256; i++)
+        if (t->byte_ids[i] == TKX__NO_ID)
+            return false;
+    return t->has_byte_fallback;
+}
+
 /* Whether an unknown character's token depends on unknown ones beside it: they may become
    one, or their bytes come first. */
 static bool may_fuse(const tkx_tokenizer *t)
 {
-    if ((!t->fuses_unk && !t->has_byte_fallback) || t->falls_back_late)
-        return false;
-    for (unsigned i = 0; i < 256; i++)
-        if (!t->has_byte_fallback || t->byte_ids[i] == TKX__NO_ID)
-            return true;
-    return false;
+    return (t->fuses_unk || t->has_byte_fallback) && !t->falls_back_late &&
+           !has_all_bytes(t);
+}
+
+/* Whether a character may come to nothing: then those around it may merge. */
+static bool may_vanish(const tkx_tokenizer *t)
+{
+    return t->unk_id == TKX__NO_ID && !has_all_bytes(t);
 }
 
 static bool is_known(const tkx_tokenizer *t, unsigned c)
@@ -107,7 +117,7 @@ void tkx__spm_find_cuts(tkx_tokenizer *t)
     const tkx__merges *merges = &t->merges;
 
     t->spm.has_cuts = false;
-    if (t->ignores_merges || !merges->slots)
+    if (t->ignores_merges || !merges->slots || may_vanish(t))
         return; /* a text that is a token as a whole would not be cut */
     set_all(t);
     for (size_t i = 0; i <= merges->mask; i++)

@@ -125,8 +125,9 @@ START_TEST(there_are_cuts_where_nothing_merges)
     static const char json[] =
         "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
         "\"content\":\"" SIGN "\"},\"pre_tokenizer\":null,"
-        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"" SIGN
-        "\":2,\"ab\":3,\"" SIGN "a\":4},\"merges\":[\"a b\",\"" SIGN " a\"]}}";
+        "\"model\":{\"type\":\"BPE\",\"unk_token\":\"?\",\"vocab\":{\"a\":0,\"b\":1,"
+        "\"" SIGN "\":2,\"ab\":3,\"" SIGN "a\":4,\"?\":5},\"merges\":[\"a b\",\"" SIGN
+        " a\"]}}";
     static const char text[] = "abba  ab";
     static const size_t ends[] = {2, 3, 4, 5, 8};
     tkx_tokenizer *t;
@@ -141,12 +142,39 @@ START_TEST(there_are_cuts_where_nothing_merges)
 }
 END_TEST
 
+/* Without an unknown token such a character comes to nothing, and those beside it meet.
+ */
+START_TEST(neighbours_of_nothing_merge)
+{
+    static const char json[] =
+        "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
+        "\"content\":\"" SIGN "\"},\"pre_tokenizer\":null,"
+        "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},"
+        "\"merges\":[\"a b\"]}}";
+    static const char text[] = "a\xE2\x98\x83"
+                               "b";
+    tkx_tokenizer *t;
+    int64_t *ids;
+    size_t n;
+
+    ck_assert_int_eq(tkx__tokenizer_from_json(json, strlen(json), "test.json", &t, NULL),
+                     TKX_OK);
+    ck_assert_int_eq(tkx_tokenizer_encode(t, text, strlen(text), 0, &ids, &n, NULL),
+                     TKX_OK);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_int_eq(ids[0], 2);
+    tkx_tokenizer_free_result(ids);
+    tkx_tokenizer_unref(t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tok_spm");
     TCase *tc = tcase_create("tok_spm");
 
     tcase_add_loop_test(tc, cuts_change_no_id, 0, 100);
+    tcase_add_test(tc, neighbours_of_nothing_merge);
     tcase_add_test(tc, there_are_cuts_where_nothing_merges);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/tokenizer/spelling.h"
 #include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/unicode_reference.h"
 #include "support/fail_alloc.h"
 #include "support/suite.h"
 
@@ -375,11 +377,48 @@ START_TEST(a_folder_adds_end_ids_and_template)
 }
 END_TEST
 
+START_TEST(every_byte_has_a_spelling)
+{
+    for (unsigned i = 0; i < 256; i++)
+        ck_assert_int_eq(tkx__spelt_byte(tkx__spelling_of((uint8_t)i)), (int)i);
+    ck_assert_uint_eq(tkx__spelling_of(' '), 0x120);
+    ck_assert_int_eq(tkx__spelt_byte(0x144), -1);
+}
+END_TEST
+
+START_TEST(normal_forms_are_of_the_reference_s_version)
+{
+    static const char text[] = "\xE3\x8B\xBF\xEF\xBC\xA1"; /* of Unicode 12.1; a wide A */
+    tkx__normalizer normalizer = {.n_steps = 1, .steps[0].kind = TKX__NORM_NFKC};
+    tkx__buf buffers[2];
+    const uint8_t *out;
+    size_t n;
+
+    tkx__buf_init(&buffers[0], 1000);
+    tkx__buf_init(&buffers[1], 1000);
+    ck_assert_int_eq(tkx__normalizer_apply(&normalizer, (const uint8_t *)text,
+                                           strlen(text), buffers, &out, &n, NULL),
+                     TKX_OK);
+    ck_assert_uint_eq(n, 4);
+    ck_assert_mem_eq(out,
+                     "\xE3\x8B\xBF"
+                     "A",
+                     4);
+    tkx__buf_clear(&buffers[0]);
+    tkx__buf_clear(&buffers[1]);
+    ck_assert(tkx__unicode_is_accent(0x903));
+    ck_assert(!tkx__unicode_is_accent(0x898));
+    ck_assert_uint_eq(tkx__unicode_lower(0x1C89), 0x1C8A);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tokenizer");
     TCase *tc = tcase_create("tokenizer");
 
+    tcase_add_test(tc, every_byte_has_a_spelling);
+    tcase_add_test(tc, normal_forms_are_of_the_reference_s_version);
     tcase_add_test(tc, merges_in_order_of_rank);
     tcase_add_test(tc, special_tokens_are_found_unless_the_text_is_plain);
     tcase_add_test(tc, decoding_skips_what_it_is_told_and_what_is_no_token);
