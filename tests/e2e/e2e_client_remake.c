@@ -114,7 +114,9 @@ START_TEST(a_lost_promise_is_no_lost_step)
     ck_assert_int_eq(tkx_future_wait(future, -1, NULL), TKX_OK);
     ck_assert_int_eq(tkx_error_status(tkx_future_error(future)), TKX_ERR_PROMISE_GONE);
     tkx_future_unref(future);
-    ck_assert_int_eq(run_count_applied(), _i ? 4 : 5); /* the model, the calls */
+    while (!_i && run_count_applied() < 5)
+        ; /* the model and four calls, the last one by itself */
+    ck_assert_int_eq(run_count_applied(), _i ? 4 : 5);
     run_close_client(0);
     run_resume(TKX_RESUME_REPLAY);
     ck_assert_int_eq(report->has_new_session, 0);

@@ -11,6 +11,7 @@
  * (caches are full by then) and no more, however long it goes on.  The least, since what
  * ended sessions used is freed in batches.
  */
+#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,6 @@
 #include <tkx/training.h>
 
 #include "support/mock_process.h"
-#include "support/suite.h"
 
 enum { N_STEPS = 10, N_SAMPLES = 50, ALLOWED_KB = 16384 };
 
@@ -183,17 +183,15 @@ typedef struct least {
     long kb[2];
 } least;
 
-static void note(least *l, int64_t passed_ms, int64_t n_rounds)
-{
-    static int64_t n_minutes;
-    const long now[2] = {resident_kb(0), resident_kb(server.pid)};
+static int64_t seconds = 10, started_ms, n_rounds;
+static least quarters[4];
 
-    if (passed_ms / 60000 > n_minutes) {
-        n_minutes = passed_ms / 60000;
-        printf("%3lld min, %lld rounds: client %ld KiB, server %ld KiB\n",
-               (long long)n_minutes, (long long)n_rounds, now[0], now[1]);
-        fflush(stdout);
-    }
+static void note(int64_t passed_ms)
+{
+    const long now[2] = {resident_kb(0), resident_kb(server.pid)};
+    least *l =
+        &quarters[passed_ms < seconds * 1000 ? passed_ms * 4 / (seconds * 1000) : 3];
+
     for (int i = 0; i < 2; i++)
         if (l->kb[i] == 0 || now[i] < l->kb[i])
             l->kb[i] = now[i];
@@ -213,49 +211,74 @@ static void check_growth(const least *early, const least *late)
     }
 }
 
-static int64_t seconds = 10;
-
-START_TEST(neither_grows)
+static void begin(void)
 {
     static const char *const flags[] = {"--retain-s", "5", NULL};
     tkx_context_options options = TKX_CONTEXT_OPTIONS_INIT;
-    least quarters[4] = {{{0}}};
     tkx_error *err = NULL;
-    int64_t started, passed, n = 0;
 
     mock_process_start(&server, flags);
     options.base_url = server.url;
     options.api_key = "tml-test";
     must(tkx_context_new(&options, &context, &err), err, "context");
-    started = now_ms();
+    started_ms = now_ms();
+}
+
+/* Loop: the minute. */
+START_TEST(a_minute)
+{
+    int64_t end_ms = (_i + 1) * INT64_C(60000), passed_ms;
+
+    if (end_ms > seconds * 1000)
+        end_ms = seconds * 1000;
     do {
         run_round();
-        n++;
-        passed = now_ms() - started;
-        note(&quarters[passed < seconds * 1000 ? passed * 4 / (seconds * 1000) : 3],
-             passed, n);
-    } while (passed < seconds * 1000);
-    printf("%lld rounds in %lld s\n", (long long)n,
-           (long long)((now_ms() - started) / 1000));
+        n_rounds++;
+        passed_ms = now_ms() - started_ms;
+        note(passed_ms);
+    } while (passed_ms < end_ms);
+    printf("%lld s, %lld rounds: client %ld KiB, server %ld KiB\n",
+           (long long)(passed_ms / 1000), (long long)n_rounds, resident_kb(0),
+           resident_kb(server.pid));
+    fflush(stdout);
+}
+END_TEST
+
+START_TEST(neither_has_grown)
+{
+    note(seconds * 1000);
     if (quarters[1].kb[0] == 0) /* rounds longer than that */
         quarters[1] = quarters[quarters[0].kb[0] ? 0 : 3];
     check_growth(&quarters[1], &quarters[3]);
+}
+END_TEST
+
+static void finish(void)
+{
     tkx_context_close(context, 0, 5000, NULL);
     tkx_context_free(context);
     ck_assert_int_eq(mock_process_stop(&server), 0);
     mock_process_remove(&server);
 }
-END_TEST
 
+/* Minutes that follow each other in one process: a test of Check may take 35 at most,
+   whose microseconds it keeps in an int. */
 int main(int argc, char **argv)
 {
     Suite *s = suite_create("soak_client");
     TCase *tc = tcase_create("all");
+    SRunner *runner = srunner_create(s);
+    int n_failed;
 
-    if (argc > 1)
+    if (argc > 1 && atoll(argv[1]) > 0)
         seconds = atoll(argv[1]);
-    tcase_set_timeout(tc, 0); /* as long as it was told to */
-    tcase_add_test(tc, neither_grows);
+    tcase_add_unchecked_fixture(tc, begin, finish);
+    tcase_add_loop_test(tc, a_minute, 0, (int)((seconds + 59) / 60));
+    tcase_add_test(tc, neither_has_grown);
     suite_add_tcase(s, tc);
-    return run_suite(s);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -122,7 +122,6 @@ int main(void)
     Suite *suite = suite_create("tok_block");
     TCase *cuts = tcase_create("cuts");
 
-    tcase_set_timeout(cuts, 60);
     tcase_add_loop_test(cuts, blocks_cut_as_scanners_do, 0, N_NAMES);
     suite_add_tcase(suite, cuts);
     return run_suite(suite);
