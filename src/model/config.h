@@ -103,6 +103,9 @@ tkx_status tkx__config_check(const tkx__model_config *config, const char *what,
 void tkx__rope_inv_freq(const tkx__model_config *config, float *out);
 /* The magnitude that yarn's paper gives a factor. */
 double tkx__rope_yarn_magnitude(double factor);
+/* The positions that yarn is meant for, where they are more than `max_positions`: configs
+   often keep those of the training. */
+size_t tkx__rope_yarn_reach(const tkx__rope_config *rope, size_t max_positions);
 /* Errors: PARSE for parameters that no rotation can be made of. */
 tkx_status tkx__rope_check(const tkx__rope_config *rope, const char *what,
                            tkx_error **err);

@@ -139,15 +139,18 @@ static void read_sizes(reader *r, tkx__model_config *c)
 }
 
 /* Factors as the runtimes that write these files count them: none said is linear. */
-static void read_yarn(const reader *r, tkx__rope_config *rope, size_t max_positions)
+static void read_yarn(const reader *r, tkx__model_config *c)
 {
+    tkx__rope_config *rope = &c->rope;
+
     rope->scaling = TKX__ROPE_YARN;
     rope->original_max_positions =
-        number_or(r, "rope.scaling.original_context_length", (double)max_positions);
+        number_or(r, "rope.scaling.original_context_length", (double)c->max_positions);
     rope->beta_fast = number_or(r, "rope.scaling.yarn_beta_fast", 32);
     rope->beta_slow = number_or(r, "rope.scaling.yarn_beta_slow", 1);
     rope->magnitude = tkx__rope_yarn_magnitude(rope->factor) *
                       number_or(r, "rope.scaling.attn_factor", 1);
+    c->max_positions = tkx__rope_yarn_reach(rope, c->max_positions);
 }
 
 static void read_rope(reader *r, tkx__model_config *c)
@@ -168,7 +171,7 @@ static void read_rope(reader *r, tkx__model_config *c)
     if (r->status != TKX_OK || string_is(type, n, "none"))
         return;
     if (string_is(type, n, "yarn"))
-        read_yarn(r, rope, c->max_positions);
+        read_yarn(r, c);
     else if (!string_is(type, n, "linear"))
         r->status = tkx__fail(r->err, TKX_ERR_UNSUPPORTED,
                               "%s: rope scaling %.*s is not computed here; none, linear "

@@ -61,6 +61,7 @@ static void read_yarn(reader *r, const cJSON *object, tkx__model_config *c)
         magnitude =
             magnitude_of(rope->factor, mscale) / magnitude_of(rope->factor, mscale_all);
     tkx__config_number_or(r, object, "attention_factor", &rope->magnitude, magnitude);
+    c->max_positions = tkx__rope_yarn_reach(rope, c->max_positions);
 }
 
 static void read_scaling(reader *r, const cJSON *object, tkx__model_config *c)

@@ -49,6 +49,14 @@ double tkx__rope_yarn_magnitude(double factor)
     return factor > 1 ? 0.1 * log(factor) + 1 : 1;
 }
 
+size_t tkx__rope_yarn_reach(const tkx__rope_config *rope, size_t max_positions)
+{
+    double reach = rope->original_max_positions * rope->factor;
+
+    return reach > (double)max_positions && reach <= 0x1p30 ? (size_t)reach
+                                                            : max_positions;
+}
+
 /* One inverse frequency after llama3 scaling: short waves stay, long ones are divided. */
 static double scale_llama3(const tkx__rope_config *rope, double freq)
 {

@@ -33,23 +33,27 @@ static void read_config(const char *type, const char *keys)
 static const struct rotation {
     const char *keys;
     double magnitude;
+    size_t max_positions;
     double inv_freq[8];
 } rotations[] = {
     {"\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,"
      "\"original_max_position_embeddings\":64}",
      1.138629436111989,
+     512,
      {1, 0.237170825, 0.05, 0.00790569415, 0.0025, 0.000790569415, 0.00025,
       7.90569415e-05}},
     {"\"rope_parameters\":{\"rope_theta\":5000.0,\"rope_type\":\"yarn\",\"factor\":3.0,"
      "\"beta_fast\":8.0,\"beta_slow\":2.0,\"truncate\":false,"
      "\"original_max_position_embeddings\":100}",
      1.109861228866811,
+     512,
      {1, 0.282361759, 0.0396402372, 0.0136698892, 0.00471404521, 0.00162563295,
       0.00056059761, 0.000193321427}},
     /* the original context is the whole one, 0 turns mean the default */
     {"\"rope_theta\":5000,\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":3,"
      "\"mscale\":0.7,\"mscale_all_dim\":1.2,\"beta_fast\":0,\"beta_slow\":null}",
      0.9514675827635608,
+     1536,
      {1, 0.298868981, 0.0872085218, 0.0246058005, 0.00659966329, 0.00162563295,
       0.00056059761, 0.000193321427}},
     /* without a factor it is the ratio of contexts; the key outside the object wins */
@@ -57,12 +61,14 @@ static const struct rotation {
      "\"rope_scaling\":{\"rope_type\":\"yarn\",\"attention_factor\":1.3,"
      "\"original_max_position_embeddings\":100}",
      1.3,
+     512,
      {1, 0.244267917, 0.0495502965, 0.00512620844, 0.00176776695, 0.000609612355,
       0.000210224104, 7.2495535e-05}},
     /* a context so short that the ramp has no length */
     {"\"rope_theta\":1e6,\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4,"
      "\"original_max_position_embeddings\":4}",
      1.138629436111989,
+     512,
      {1, 0.0444569853, 0.00790569415, 0.00140585331, 0.00025, 4.44569853e-05,
       7.90569415e-06, 1.40585331e-06}},
 };
@@ -75,6 +81,7 @@ START_TEST(scales_as_the_makers_do)
     read_config("qwen2", want->keys);
     tkx__rope_inv_freq(&config, inv_freq);
     ck_assert_double_eq_tol(config.rope.magnitude, want->magnitude, 1e-14);
+    ck_assert_uint_eq(config.max_positions, want->max_positions);
     for (size_t i = 0; i < 8; i++)
         ck_assert_double_eq_tol((double)inv_freq[i], want->inv_freq[i],
                                 1e-7 * want->inv_freq[i]);
