@@ -21,7 +21,6 @@
 
 #include "bench.h"
 #include "engine.h"
-#include "roof.h"
 
 #define MAX_THREADS 64
 #define MAX_TOKENS ((size_t)1 << 20)
@@ -119,7 +118,7 @@ static int parse_options(int argc, char **argv, engine *e)
 
 int bench_engine(int argc, char **argv)
 {
-    engine e = {.n_reps = 3, .started = bench_now()};
+    engine e = {.n_reps = 3, .started = engine_start()};
     int at = parse_options(argc, argv, &e);
     engine_test test;
     int rc = 0;

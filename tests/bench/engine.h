@@ -11,6 +11,13 @@
 #define ENGINE_MAX_REPS 100
 #define ENGINE_MAX_RATES 16
 
+/* A moment to measure from. */
+typedef struct engine_moment {
+    double at;
+    double machine; /* CPU seconds of all processes */
+    double own;
+} engine_moment;
+
 /* Best steps per second of a decode test, or tokens per second of a prefill. */
 typedef struct engine_rate {
     const char *test;
@@ -23,7 +30,7 @@ typedef struct engine {
     const char *adapter_path;
     size_t n_threads;
     size_t n_reps;
-    double started;
+    engine_moment started;
 
     tkx__weights *weights; /* NULL: not open yet */
     const tkx__kernels *kernels;
@@ -88,15 +95,9 @@ void engine_decode(engine_context *c, size_t n, size_t n_seqs, size_t n_prompt,
 
 /* ---- engine_report.c ---- */
 
-/* A moment to measure from. */
-typedef struct engine_moment {
-    double at;
-    double machine; /* CPU seconds of all processes */
-    double own;
-} engine_moment;
-
 engine_moment engine_start(void);
 void engine_take(engine_samples *s, double units, const engine_moment *from);
+void engine_take_seconds(engine_samples *s, const engine_moment *from);
 /* extra: more members, with a comma before each. */
 void engine_report(const engine *e, const char *test, const char *unit,
                    const engine_samples *s, const char *extra);

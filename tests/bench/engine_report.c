@@ -88,15 +88,29 @@ engine_moment engine_start(void)
         .at = bench_now(), .machine = machine_seconds(), .own = own_seconds()};
 }
 
-void engine_take(engine_samples *s, double units, const engine_moment *from)
+/* A sample of some value; wall is the time since then. */
+static void take(engine_samples *s, double value, double wall, const engine_moment *from)
 {
-    double wall = bench_now() - from->at;
     double own = own_seconds() - from->own;
     double others = (machine_seconds() - from->machine - own) / wall;
 
-    s->rate[s->n] = units / wall;
+    s->rate[s->n] = value;
     s->cpu[s->n] = own;
     s->others[s->n++] = others > 0 ? others : 0;
+}
+
+void engine_take(engine_samples *s, double units, const engine_moment *from)
+{
+    double wall = bench_now() - from->at;
+
+    take(s, units / wall, wall, from);
+}
+
+void engine_take_seconds(engine_samples *s, const engine_moment *from)
+{
+    double wall = bench_now() - from->at;
+
+    take(s, wall, wall, from);
 }
 
 void engine_keep_rate(engine *e, const char *test, const engine_samples *s,

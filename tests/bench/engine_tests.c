@@ -73,7 +73,7 @@ static int run_decode(engine *e, const engine_test *test)
 
 static void run_first(engine *e, const engine_test *test, double loaded)
 {
-    engine_samples s = {.n = 1};
+    engine_samples s = {.n = 0};
     char extra[160];
     double ready;
     engine_context c;
@@ -81,11 +81,11 @@ static void run_first(engine *e, const engine_test *test, double loaded)
     engine_open_context(e, &c, test->n + 8, 1, test->n);
     ready = bench_now();
     engine_prefill(&c, test->n);
-    s.rate[0] = bench_now() - e->started;
+    engine_take_seconds(&s, &e->started);
     snprintf(extra, sizeof extra,
              ",\"load_s\":%.4f,\"context_s\":%.4f,\"prefill_s\":%.4f,\"top\":%zu,"
              "\"top_logit\":%.4f",
-             loaded - e->started, ready - loaded, bench_now() - ready, c.top,
+             loaded - e->started.at, ready - loaded, bench_now() - ready, c.top,
              (double)c.top_logit);
     engine_report(e, test->text, "s", &s, extra);
     engine_close_context(&c);
@@ -98,12 +98,12 @@ static void run_load(engine *e, const engine_test *test)
     while (s.n < e->n_reps) {
         engine fresh = {
             .path = e->path, .adapter_path = e->adapter_path, .n_threads = e->n_threads};
-        double start = bench_now();
+        engine_moment start = engine_start();
         engine_context c;
 
         engine_open(&fresh);
         engine_open_context(&fresh, &c, 512, 1, MOST_TOKENS);
-        s.rate[s.n++] = bench_now() - start;
+        engine_take_seconds(&s, &start);
         engine_close_context(&c);
         engine_close(&fresh);
     }
