@@ -87,7 +87,7 @@ TKX__INLINE void multiply(const float *panel, size_t n_cols, const float *const 
 bool tkx__avx2_narrow_f(const tkx__tile *t)
 {
     float *panel = t->scratch; /* [n_cols][16] */
-    float spare[2][ROWS];
+    float spare[2][ROWS] = {{0}};
 
     if (t->n_cols > COLS || t->n_cols % 8 != 0 || tkx__wtype_block_cols(t->type) != 1)
         return false;
