@@ -3,12 +3,13 @@
  * graph_pack.c - weights in kernel order.
  *
  * The first step reads the file as it is, so that the first token waits for nothing.
- * Before the second, quantised matrices are copied into strips (kernels/strips.h), some
- * MiB at a time; the file's pages behind a piece leave memory when it is done, so that
- * the process never holds more than one piece twice.  The copies stand in large pages,
- * which memory gives up faster than a mapped file's small ones.
+ * Before the second, quantised matrices are copied into strips (kernels/strips.h), plain
+ * ones as they are, some MiB at a time; the file's pages behind a piece leave memory when
+ * it is done, so that the process never holds more than one piece twice.  The copies
+ * stand in large pages, which memory gives up faster than a mapped file's small ones.
  */
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "base/mem.h"
@@ -22,10 +23,16 @@
 typedef struct packing {
     const tkx__kernels *kernels;
     const tkx__matrix *from;
+    bool is_strips; /* else copied as they are */
     unsigned char *to;
     size_t first;
     size_t end;
 } packing;
+
+static bool is_plain(const tkx__matrix *m)
+{
+    return m->data && tkx__wtype_block_cols(m->type) == 1;
+}
 
 static void pack_rows(void *ctx, size_t piece, size_t thread)
 {
@@ -34,13 +41,21 @@ static void pack_rows(void *ctx, size_t piece, size_t thread)
     size_t n = p->end - first < ROWS_AT_ONCE ? p->end - first : ROWS_AT_ONCE;
 
     (void)thread;
-    tkx__matrix_pack(p->kernels, p->from, first, n, p->to);
+    if (!p->is_strips)
+        memcpy(p->to + first * p->from->row_size,
+               (const unsigned char *)p->from->data + first * p->from->row_size,
+               n * p->from->row_size);
+    else
+        tkx__matrix_pack(p->kernels, p->from, first, n, p->to);
 }
 
 static void pack_matrix(tkx__graph *g, tkx__matrix *m, unsigned char *to)
 {
     size_t rows = PIECE_BYTES / m->row_size / ROWS_AT_ONCE * ROWS_AT_ONCE;
-    packing p = {.kernels = g->kernels, .from = m, .to = to};
+    packing p = {.kernels = g->kernels,
+                 .from = m,
+                 .is_strips = tkx__matrix_can_pack(g->kernels, m),
+                 .to = to};
     const unsigned char *data = m->data;
 
     if (rows == 0)
@@ -53,13 +68,13 @@ static void pack_matrix(tkx__graph *g, tkx__matrix *m, unsigned char *to)
                             (p.end - p.first) * m->row_size);
     }
     m->data = to;
-    m->is_packed = true;
+    m->is_packed = p.is_strips;
 }
 
 /* Only what stands in the mapping: anything else would stay in memory a second time. */
 static size_t packed_size(const tkx__graph *g, const tkx__matrix *m)
 {
-    return tkx__matrix_can_pack(g->kernels, m) &&
+    return (tkx__matrix_can_pack(g->kernels, m) || is_plain(m)) &&
                    tkx__gguf_holds(g->weights->gguf, m->data)
                ? (m->n_rows * m->row_size + 63) / 64 * 64
                : 0;
