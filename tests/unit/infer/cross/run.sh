@@ -12,7 +12,8 @@ for t in test_matmul test_attention test_rows; do
     # shellcheck disable=SC2086
     "$cc" $flags -static -o "$out/$t" "$src/tests/unit/infer/$t.c" "$src/tests/unit/infer/weights.c" \
         "$k/attention.c" "$k/matmul.c" "$k/neon.c" "$k/qblock.c" "$k/rows.c" "$k/scalar.c" "$k/select.c" "$k/strips.c" \
-        "$src/src/infer/threads.c" "$src/src/infer/hw_limits.c" "$src/src/model/blocks.c" "$src/src/model/dtype.c" \
+        "$k/work.c" "$src/src/infer/threads.c" "$src/src/infer/core_share.c" "$src/src/infer/hw_limits.c" \
+        "$src/src/model/blocks.c" "$src/src/model/dtype.c" \
         "$src/src/base/error.c" "$src/src/base/mem.c" "$src/src/base/status.c" -lm -lpthread
     "$emulator" "$out/$t"
 done
