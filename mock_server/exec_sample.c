@@ -114,9 +114,13 @@ static void draw(mock_server *srv, job *jobs, size_t n)
 static tkx_status record_usage(mock_server *srv, const job *j, tkx_error **err)
 {
     const op *o = j->op;
+    int64_t n_cached = (int64_t)j->result.n_cached;
     tkx_status st =
         usage_add(srv, o->session_id, o->owner, NULL, o->base_model, "sampling_prefill",
-                  false, (int64_t)j->request.nn.n_prompt, err);
+                  false, (int64_t)j->request.nn.n_prompt - n_cached, err);
+    if (st == TKX_OK && n_cached > 0)
+        st = usage_add(srv, o->session_id, o->owner, NULL, o->base_model,
+                       "sampling_prefill", true, n_cached, err);
     if (st == TKX_OK)
         st = usage_add(srv, o->session_id, o->owner, NULL, o->base_model,
                        "sampling_sample", false, j->n_drawn, err);

@@ -126,7 +126,7 @@ void sample_result_json(const sample_request *request, const nn_sample_result *r
         json_topk(out, &result->prompt_topk);
     }
     json_targets(request, result, out);
-    tkx__buf_puts(out, ",\"prompt_cache_hit_tokens\":0}");
+    tkx__buf_printf(out, ",\"prompt_cache_hit_tokens\":%zu}", result->n_cached);
 }
 
 static void proto_topk(tkx__buf *out, uint32_t number, const nn_topk *topk)
@@ -235,6 +235,7 @@ void sample_result_proto(const sample_request *request, const nn_sample_result *
         pb_put_bytes(out, 2, result->prompt_logprobs + skip,
                      (result->n_prompt - skip) * sizeof(float));
     proto_topk(out, 3, &result->prompt_topk);
+    pb_put_uint(out, 4, result->n_cached);
     proto_targets(request, result, out);
     proto_alternatives(request, result, out);
 }

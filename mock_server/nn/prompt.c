@@ -176,12 +176,27 @@ static void score_piece(prompt_run *run, size_t first, size_t n)
     }
 }
 
+/* How far nothing is asked about. */
+static size_t n_unasked(const prompt_run *run)
+{
+    size_t n = 0;
+
+    while (n < run->job->request->n_prompt && !run->is_wanted[n])
+        n++;
+    return n;
+}
+
 static tkx_status run_pieces(prompt_run *run, nn_row *rows, tkx_error **err)
 {
     nn_sample_job *job = run->job;
     const nn_sample_request *q = job->request;
+    const nn_config *c = &job->snapshot->base->config;
+    nn_prefix_store *known = &job->snapshot->prefixes;
 
-    for (size_t first = 0; first < q->n_prompt; first += NN_PREFILL_ROWS) {
+    job->result->n_cached =
+        nn_prefix_take(known, c, q->prompt, n_unasked(run), &job->prompt);
+    for (size_t first = job->result->n_cached; first < q->n_prompt;
+         first += NN_PREFILL_ROWS) {
         size_t n = q->n_prompt - first;
 
         n = n < NN_PREFILL_ROWS ? n : NN_PREFILL_ROWS;
@@ -192,6 +207,7 @@ static tkx_status run_pieces(prompt_run *run, nn_row *rows, tkx_error **err)
         nn_decode(&run->decoder, rows, n);
         score_piece(run, first, n);
     }
+    nn_prefix_keep(known, c, q->prompt, q->n_prompt, &job->prompt);
     return TKX_OK;
 }
 

@@ -95,6 +95,7 @@ typedef struct nn_sample_result {
     size_t n_sequences;
     nn_sequence *sequences;
     size_t n_prompt;
+    size_t n_cached;        /* tokens of it that were not read again */
     float *prompt_logprobs; /* [n_prompt], NaN where there is none; NULL: not asked for */
     nn_topk prompt_topk;    /* [n_prompt, k] */
     float

@@ -20,7 +20,6 @@ typedef struct nn_sample_job {
 } nn_sample_job;
 
 enum {
-    NN_PREFILL_ROWS = 256,
     NN_GROUP = 8 /* sequences of one request that one thread decodes side by side */
 };
 

@@ -18,6 +18,7 @@ tkx_status nn_snapshot_new(nn_engine *engine, const nn_base *base, nn_adapter *a
         return tkx__fail_memory(err);
     }
     atomic_init(&snapshot->n_refs, 1);
+    nn_prefix_store_init(&snapshot->prefixes);
     snapshot->engine = engine;
     snapshot->base = base;
     if (adapter) {
@@ -57,6 +58,7 @@ void nn_snapshot_unref(nn_snapshot *snapshot)
         atomic_fetch_sub_explicit(&snapshot->n_refs, 1, memory_order_acq_rel) != 1)
         return;
     nn_adapter_clear(&snapshot->adapter);
+    nn_prefix_store_clear(&snapshot->prefixes);
     tkx__free(snapshot);
 }
 

@@ -7,6 +7,7 @@
 
 #include "mock_server/nn/adapter.h"
 #include "mock_server/nn/model.h"
+#include "mock_server/nn/prefix.h"
 #include "mock_server/nn/sample.h"
 
 struct nn_snapshot {
@@ -15,6 +16,7 @@ struct nn_snapshot {
     const nn_base *base;
     bool has_adapter;
     nn_adapter adapter;
+    nn_prefix_store prefixes;
 };
 
 /* The adapter is taken (moved), also on failure. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "mock_server/nn/prefix.h"
 #include "nn_fixture.h"
 #include "support/suite.h"
 
@@ -326,6 +327,71 @@ START_TEST(fills_the_context)
 }
 END_TEST
 
+/* What begins like an earlier prompt is read from where that one ends, to the same bits,
+   and only as far as nothing is asked about the beginning. */
+START_TEST(a_known_beginning_is_not_read_again)
+{
+    static int64_t tokens[560];
+    nn_sample_request q = request();
+    nn_sample_result first, again, other, scored;
+
+    for (size_t i = 0; i < 560; i++)
+        tokens[i] = (int64_t)(i * 37 % 251);
+    q.prompt = tokens;
+    q.n_prompt = 560;
+    run(&q, &first);
+    run(&q, &again);
+    ck_assert_uint_eq(first.n_cached, 0);
+    ck_assert_uint_eq(again.n_cached, 512);
+    ck_assert_uint_eq(first.sequences[0].n_tokens, again.sequences[0].n_tokens);
+    ck_assert_mem_eq(first.sequences[0].tokens, again.sequences[0].tokens,
+                     first.sequences[0].n_tokens * 4);
+    ck_assert_mem_eq(first.sequences[0].logprobs, again.sequences[0].logprobs,
+                     first.sequences[0].n_tokens * 4);
+    tokens[300]++; /* in the second block */
+    run(&q, &other);
+    ck_assert_uint_eq(other.n_cached, 256);
+    q.prompt_logprobs = true;
+    q.prompt_last_n = 200; /* from token 360 on */
+    run(&q, &scored);
+    ck_assert_uint_eq(scored.n_cached, 256);
+    ck_assert(isnan(scored.prompt_logprobs[359]) && !isnan(scored.prompt_logprobs[360]));
+    nn_sample_result_clear(&scored);
+    q.prompt_last_n = 0;
+    run(&q, &scored);
+    ck_assert_uint_eq(scored.n_cached, 0);
+    nn_sample_result_clear(&first);
+    nn_sample_result_clear(&again);
+    nn_sample_result_clear(&other);
+    nn_sample_result_clear(&scored);
+}
+END_TEST
+
+/* More prompts than there is room for: the oldest go, and nothing else happens. */
+START_TEST(old_beginnings_make_room)
+{
+    static int64_t tokens[260];
+    nn_sample_request q = request();
+    nn_sample_result r;
+
+    q.prompt = tokens;
+    q.n_prompt = 260;
+    for (int64_t i = 0; i < NN_PREFIX_SLOTS + 1; i++) {
+        tokens[0] = i + 1;
+        run(&q, &r);
+        ck_assert_uint_eq(r.n_cached, 0);
+        nn_sample_result_clear(&r);
+    }
+    run(&q, &r);
+    ck_assert_uint_eq(r.n_cached, 256);
+    nn_sample_result_clear(&r);
+    tokens[0] = 1;
+    run(&q, &r);
+    ck_assert_uint_eq(r.n_cached, 0);
+    nn_sample_result_clear(&r);
+}
+END_TEST
+
 START_TEST(tempered_logprobs)
 {
     nn_sample_request q = request();
@@ -358,6 +424,8 @@ int main(void)
     tcase_add_test(tc, can_be_cancelled);
     tcase_add_test(tc, refuses_wrong_requests);
     tcase_add_test(tc, fills_the_context);
+    tcase_add_test(tc, a_known_beginning_is_not_read_again);
+    tcase_add_test(tc, old_beginnings_make_room);
     tcase_add_test(tc, tempered_logprobs);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
