@@ -32,12 +32,12 @@ bool tkx__metrics_unite(tkx_metric *metrics, size_t *count)
 
     if (*count < 2)
         return true;
-    sorted = tkx__calloc(*count, sizeof *sorted);
+    sorted = tkx__calloc(*count, sizeof(tkx_metric *));
     if (!sorted)
         return false;
     for (size_t i = 0; i < *count; i++)
         sorted[i] = &metrics[i];
-    qsort(sorted, *count, sizeof *sorted, by_name_and_place);
+    qsort(sorted, *count, sizeof(tkx_metric *), by_name_and_place);
     for (size_t i = 0, first = 0; i < *count; i++) {
         if (i == first || strcmp(sorted[first]->name, sorted[i]->name) != 0) {
             first = i;
