@@ -9,7 +9,9 @@
 #include "base/mem.h"
 
 #define FIRST_ENTRIES ((size_t)1 << 11)
+#define MAX_FIRST_ENTRIES ((size_t)1 << 17)
 #define MAX_ENTRIES ((size_t)1 << 18)
+#define TEXT_PER_ENTRY 24 /* a long text has a new word about every 48 bytes */
 #define MAX_LISTS ((size_t)1 << 20)
 #define LINE 64
 
@@ -46,10 +48,19 @@ static tkx__cache_entry *free_entry(tkx__cache *cache, uint64_t hash)
     return &cache->entries[at];
 }
 
+static size_t first_entries(const tkx__cache *cache)
+{
+    size_t n = FIRST_ENTRIES;
+
+    while (n < MAX_FIRST_ENTRIES && n < cache->n_text / TEXT_PER_ENTRY)
+        n *= 2;
+    return n;
+}
+
 /* Twice the entries; false without memory, the old ones stay. */
 static bool grow(tkx__cache *cache)
 {
-    size_t n = cache->entries ? (cache->mask + 1) * 2 : FIRST_ENTRIES;
+    size_t n = cache->entries ? (cache->mask + 1) * 2 : first_entries(cache);
     tkx__cache bigger = *cache;
     int bits = 0;
 

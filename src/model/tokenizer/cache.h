@@ -34,6 +34,7 @@ typedef struct tkx__cache {
     tkx__cache_entry *entries;
     size_t mask;
     size_t n_used;
+    size_t n_text; /* bytes of the text that comes: what a new cache is made for */
     int shift;
     uint32_t *lists; /* ids of words with more than three; for words over 16 bytes, their
                         bytes behind the ids */

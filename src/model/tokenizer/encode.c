@@ -178,6 +178,7 @@ tkx_status tkx__tokenizer_encode(const tkx_tokenizer *tokenizer, const char *tex
     e->ids = ids;
     e->err = err;
     e->n_pending = 0; /* of a text that failed */
+    e->cache.n_text = size;
     e->is_plain_text = (flags & TKX_ENCODE_PLAIN_TEXT) != 0;
     for (size_t i = 0; adds_special && i < t->n_before; i++)
         tkx__ids_add(ids, t->before[i]);
