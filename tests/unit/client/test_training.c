@@ -446,6 +446,39 @@ START_TEST(two_threads_share_the_numbers)
 }
 END_TEST
 
+static bool clash_once(fake_io *io, size_t i, const char *route)
+{
+    if ((strcmp(route, "save_weights") != 0 && strcmp(route, "optim_step") != 0) ||
+        fake_io_count(io, route) != 1)
+        return false;
+    fake_io_answer(io, i, 409, NULL, "{\"detail\":\"there is one\"}");
+    return true;
+}
+
+/* A name clash does not pass by waiting; elsewhere a 409 is asked again. */
+START_TEST(a_clash_of_names_is_told_at_once)
+{
+    tkx_future *future;
+
+    s.serve = clash_once;
+    scripted_begin(&s);
+    tkx_training *t = scripted_lora(&s);
+    ck_assert_int_eq(tkx_training_save_state(t, "x", NULL, &future, NULL), TKX_OK);
+    scripted_expect(&s, future, TKX_ERR_HTTP);
+    ck_assert_int_eq(tkx_error_http_status(tkx_future_error(future)), 409);
+    ck_assert_uint_eq(fake_io_count(s.io, "save_weights"), 1);
+    tkx_future_unref(future);
+    ck_assert_int_eq(tkx_training_optim_step(t, NULL, &future, NULL), TKX_OK);
+    fake_io_turn(s.io);
+    fake_io_advance(s.io, 1000);
+    scripted_expect(&s, future, TKX_OK);
+    ck_assert_uint_eq(fake_io_count(s.io, "optim_step"), 2);
+    tkx_future_unref(future);
+    tkx_training_free(t);
+    scripted_end(&s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("training");
@@ -466,6 +499,7 @@ int main(void)
     tcase_add_loop_test(tc, closing_ends_what_is_in_flight, 0, 3);
     tcase_add_loop_test(tc, closing_overtakes_the_last_reference, 0, 2);
     tcase_add_test(tc, a_dead_session_fails_new_calls_at_once);
+    tcase_add_test(tc, a_clash_of_names_is_told_at_once);
     tcase_add_test(tc, two_threads_share_the_numbers);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
