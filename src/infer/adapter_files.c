@@ -47,7 +47,7 @@ static tkx_status map_in(const char *dir, const char *name, tkx__mapped *out,
 
 static tkx_status open_folder(const char *dir, adapter_files *files, tkx_error **err)
 {
-    tkx__mapped config;
+    tkx__mapped config = {NULL, 0};
     tkx_error *cause = NULL;
     tkx_status st = map_in(dir, CONFIG_NAME, &config, &cause);
 
