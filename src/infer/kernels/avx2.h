@@ -39,6 +39,17 @@ TKX__INLINE __m128i load128(const void *p)
     return _mm_loadu_si128((const __m128i_u *)p);
 }
 
+/* 8 half-precision numbers; 8 upper halves of float32. */
+TKX__INLINE __m256 load_f16(const void *p)
+{
+    return _mm256_cvtph_ps(load128(p));
+}
+
+TKX__INLINE __m256 load_bf16(const void *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load128(p)), 16));
+}
+
 TKX__INLINE int32_t load_i32(const void *p)
 {
     int32_t v;
