@@ -72,7 +72,7 @@ static int64_t throttled_ms(const tkx__dispatch *d)
 /* What it takes of the budget. */
 static int64_t cost(const tkx__dispatch_wait *w)
 {
-    return w->estimate * (w->is_throttled ? THROTTLED_FACTOR : 1);
+    return (int64_t)w->estimate * (w->is_throttled ? THROTTLED_FACTOR : 1);
 }
 
 /* What was learnt narrows both limits alike.  It rests while the protocol throttles,

@@ -19,7 +19,7 @@ typedef struct tkx__dispatch tkx__dispatch;
 /* Embedded in who waits; zeroed but for the estimate before it enters. */
 typedef struct tkx__dispatch_wait {
     struct tkx__dispatch_wait *next, *prev;
-    int64_t estimate; /* bytes of the prompt */
+    uint32_t estimate; /* bytes of the prompt */
     bool is_waiting;
     bool is_inside;
     bool is_throttled;

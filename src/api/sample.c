@@ -26,6 +26,13 @@ static void send_now(tkx__sample *s);
 
 /* --- making one ------------------------------------------------------------------ */
 
+static uint32_t estimate(const tkx_model_input *prompt)
+{
+    size_t bytes = tkx__model_input_sample_bytes(prompt);
+
+    return bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
 tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *request,
                            const tkx__sample_kind *kind, tkx__sample **out,
                            tkx_error **err)
@@ -41,7 +48,7 @@ tkx_status tkx__sample_new(tkx__sampler *sampler, const tkx_sample_request *requ
     if (s) {
         *s = (tkx__sample){
             .sampler = sampler, .kind = kind, .frame = frame, .shape = prompt.packed};
-        s->gate.estimate = (int64_t)tkx__model_input_sample_bytes(&request->prompt);
+        s->gate.estimate = estimate(&request->prompt);
         tkx__prompt_pack(&prompt, s->prompt);
         *out = s;
     } else {
@@ -310,7 +317,7 @@ static void poll_for(tkx__sample *s, int64_t bytes, int64_t deadline_ms)
         .wants_protobuf = true,
         .no_metadata_first = bytes > 0,
         .announced_bytes = bytes,
-        .expected_reply_bytes = 2048,
+        .expected_reply_bytes = s->frame->reply_bytes,
         .deadline_ms = deadline_ms,
         .seq_id = s->seq_id,
         .roundtrip_us = s->submit_ms * INT64_C(1000),

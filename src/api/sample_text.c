@@ -16,11 +16,14 @@
 #define MAX_BODY ((size_t)1 << 30)
 #define MAX_BODY_MASK 0x7fffffffu
 #define MAX_PACKED                                                                       \
-    16384              /* tokens that the loop may write: a quarter of a millisecond     \
-                        */
-#define NUMBER_ROOM 40 /* the number and its key */
-#define TOKEN_ROOM 8   /* of one in JSON */
-#define CHUNK_ROOM 64  /* what surrounds them */
+    16384                 /* tokens that the loop may write: a quarter of a millisecond  \
+                           */
+#define NUMBER_ROOM 40    /* the number and its key */
+#define TOKEN_ROOM 8      /* of one in JSON */
+#define CHUNK_ROOM 64     /* what surrounds them */
+#define REPLY_HEAD 512    /* header lines of an answer, and what is around its tokens */
+#define BYTES_PER_TOKEN 8 /* in an answer */
+#define MAX_REPLY_GUESS 2048
 
 /* --- frames ---------------------------------------------------------------------- */
 
@@ -59,6 +62,19 @@ static bool is_same(const tkx__sample_frame *f, const tkx__buf *text, size_t pro
            memcmp(f->text, text->data, text->size) == 0;
 }
 
+/* Thousands may wait with a buffer of that size, so what is larger comes in pieces. */
+static size_t guess_reply(const tkx_sample_request *request)
+{
+    const int64_t many = (MAX_REPLY_GUESS - REPLY_HEAD) / BYTES_PER_TOKEN;
+    int64_t n = request->params.max_tokens;
+    int64_t m = request->num_samples;
+
+    if (!request->params.has_max_tokens || request->prompt_logprobs || n < 0 ||
+        n > many || m < 0 || m > many || n * m > many)
+        return MAX_REPLY_GUESS;
+    return REPLY_HEAD + (size_t)(n * m) * BYTES_PER_TOKEN;
+}
+
 static tkx__sample_frame *new_frame(const tkx_sample_request *request,
                                     const tkx__buf *text, size_t prompt_at)
 {
@@ -71,6 +87,7 @@ static tkx__sample_frame *new_frame(const tkx_sample_request *request,
         .has_targets = request->target_prompt_logprobs != NULL,
         .prompt_alt_tokens_k = request->prompt_alt_tokens_k,
         .prompt_logprobs_last_n = request->prompt_logprobs_last_n,
+        .reply_bytes = guess_reply(request),
         .prompt_at = prompt_at,
         .size = text->size,
     };

@@ -35,6 +35,7 @@ typedef struct tkx__sample_frame {
     /* what the answer is checked against */
     bool prompt_logprobs, has_targets;
     int64_t prompt_alt_tokens_k, prompt_logprobs_last_n;
+    size_t reply_bytes;     /* a guess */
     size_t prompt_at, size; /* of the text */
     char text[];
 } tkx__sample_frame;

@@ -3,7 +3,7 @@
  * setup.c - a request becomes the settings of an easy handle.
  *
  * What never changes is set once per handle; of the rest only what differs from the last
- * request.  Header lines are written into one block that the transfer keeps, and chained
+ * request.  Header lines are written into one block of the transfer, and chained
  * in front of the shared set, which is not copied.
  */
 #include <stdlib.h>
@@ -256,13 +256,14 @@ static bool make_line_room(tkx__transfer *t, size_t *n_max)
 {
     static const size_t extra = 2; /* "Expect:", "Content-Type:" */
     const tkx__request *r = &t->request;
-    size_t n_common = r->common ? tkx__header_set_count(r->common) : 0;
+    /* The shared ones are copied for a redirect only. */
+    size_t n_common = t->redirect.url && r->common ? tkx__header_set_count(r->common) : 0;
     size_t n = r->n_headers + n_common + extra;
     size_t size = n * sizeof *t->lines;
 
     for (size_t i = 0; i < r->n_headers; i++)
         size += strlen(r->headers[i].name) + strlen(r->headers[i].value) + 4;
-    for (size_t i = 0; t->redirect.url && i < n_common; i++)
+    for (size_t i = 0; i < n_common; i++)
         size += strlen(tkx__header_set_line(r->common, i)) + 1;
     *n_max = n;
     if (size <= t->lines_size)

@@ -69,6 +69,9 @@ static void give_back(tkx__transfer *t)
     tkx__buf_clear(&t->content);
     tkx__buf_clear(&t->gathered);
     tkx__wipe(t->lines, t->lines_size); /* a key may be among them */
+    tkx__free(t->lines);
+    t->lines = NULL;
+    t->lines_size = 0;
     if (loop->n_spare >= MAX_SPARE) {
         destroy(t);
         return;

@@ -44,7 +44,7 @@ struct tkx__transfer {
     bool is_too_long, is_short_of_memory, body_failed;
 
     /* The request's own header lines as libcurl reads them. */
-    struct curl_slist *lines; /* [n_lines], then their text; one block, kept */
+    struct curl_slist *lines; /* [n_lines], then their text; one block */
     size_t lines_size;
 
     /* What the easy handle is set to, so that only changes are set. */

@@ -138,7 +138,7 @@ static void admitted(tkx__dispatch_wait *wait)
     n_admitted++;
 }
 
-static int enter(tkx__dispatch *d, int from, int to, int64_t bytes)
+static int enter(tkx__dispatch *d, int from, int to, uint32_t bytes)
 {
     int n = 0;
 
