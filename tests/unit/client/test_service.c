@@ -253,7 +253,9 @@ START_TEST(the_queue_is_watched)
     s.queue = "{\"queue_state\":\"something_new\"}";
     ck_assert_int_eq(tkx_training_optim_step(training, NULL, &future, NULL), TKX_OK);
     scripted_expect(&s, future, TKX_OK);
-    ck_assert_uint_eq(n_seen, 3); /* only the end */
+    ck_assert_uint_eq(n_seen, 4); /* a state that nobody knows is told as such */
+    ck_assert_int_eq(seen[2].state, TKX_QUEUE_STATE_UNKNOWN);
+    ck_assert_int_eq(seen[3].state, TKX_QUEUE_STATE_ACTIVE);
     tkx_training_free(training);
 }
 END_TEST
