@@ -42,6 +42,7 @@ static void open_world(void)
 {
     const tkx__loop_config config = {.n_workers = 3};
 
+    n_counted = 0;
     ck_assert_int_eq(tkx__loop_new(&config, &loop, NULL), TKX_OK);
     ck_assert_int_eq(tkx__loop_start(loop, NULL), TKX_OK);
     io = tkx__loop_io(loop);
