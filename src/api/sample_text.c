@@ -27,6 +27,14 @@
 
 /* --- frames ---------------------------------------------------------------------- */
 
+static uint64_t bits_of(double v)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
 /* False: it has lists, tensors, or strings of its own. */
 static bool read_settings(const tkx_sample_request *q, tkx__sample_settings *s)
 {
@@ -36,8 +44,8 @@ static bool read_settings(const tkx_sample_request *q, tkx__sample_settings *s)
         .num_samples = q->num_samples,
         .max_tokens = p->max_tokens,
         .top_k = p->top_k,
-        .temperature = p->temperature,
-        .top_p = p->top_p,
+        .temperature = bits_of(p->temperature),
+        .top_p = bits_of(p->top_p),
         .seed = p->seed.bits,
         .topk_prompt_logprobs = q->topk_prompt_logprobs,
         .topk_sample_logprobs = q->topk_sample_logprobs,

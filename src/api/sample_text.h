@@ -20,7 +20,7 @@
    written.  Compared by its bytes. */
 typedef struct tkx__sample_settings {
     int64_t num_samples, max_tokens, top_k;
-    double temperature, top_p;
+    uint64_t temperature, top_p; /* the bits of the numbers */
     uint64_t seed;
     int64_t topk_prompt_logprobs, topk_sample_logprobs;
     int64_t prompt_alt_tokens_k, prompt_logprobs_last_n;

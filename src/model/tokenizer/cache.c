@@ -34,7 +34,8 @@ void tkx__cache_clear(tkx__cache *cache)
 
 static void forget_all(tkx__cache *cache)
 {
-    memset(cache->entries, 0, (cache->mask + 1) * sizeof *cache->entries);
+    if (cache->entries)
+        memset(cache->entries, 0, (cache->mask + 1) * sizeof *cache->entries);
     cache->n_used = 0;
     cache->lists_size = 0;
 }
