@@ -14,8 +14,7 @@
 #include "client/context_impl.h"
 #include "client/deadline.h"
 
-/* ---- making
- * ------------------------------------------------------------------------------ */
+/* ---- making ---- */
 
 static tkx_status make(const tkx_context_options *options, tkx_context **out,
                        tkx_error **err)
@@ -201,8 +200,7 @@ void tkx__context_unref(tkx_context *context)
         destroy(context);
 }
 
-/* ---- looking
- * ----------------------------------------------------------------------------- */
+/* ---- looking ---- */
 
 const tkx__io *tkx__context_io(const tkx_context *context)
 {
@@ -260,8 +258,7 @@ int tkx_context_is_loop_thread(const tkx_context *context)
     return context && context->io.ops->in_loop(context->io.ctx);
 }
 
-/* ---- futures
- * ----------------------------------------------------------------------------- */
+/* ---- futures ---- */
 
 tkx_status tkx__context_link(tkx_context *context, tkx_future *future, tkx_error **err)
 {

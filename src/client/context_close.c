@@ -17,8 +17,7 @@
 
 enum { CLOSER_IDLE = 0, CLOSER_SPEAKING, CLOSER_DONE };
 
-/* ---- closers
- * ------------------------------------------------------------------------------ */
+/* ---- closers ---- */
 
 bool tkx__context_add_closer(tkx_context *context, tkx__closer *closer)
 {
@@ -73,8 +72,7 @@ void tkx__closer_done(tkx__closer *closer)
         arm(context, 0);
 }
 
-/* ---- phases
- * ------------------------------------------------------------------------------- */
+/* ---- phases ---- */
 
 static int64_t now_ms(const tkx_context *context)
 {
@@ -201,8 +199,7 @@ static void begin(void *arg)
         arm(context, deadline_ms);
 }
 
-/* ---- the caller's side
- * --------------------------------------------------------------------- */
+/* ---- the caller's side ---- */
 
 /* The first closer of a context gets true, and has to start the phases. */
 static bool leave_open(tkx_context *context, unsigned flags, int64_t deadline_ms)

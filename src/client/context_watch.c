@@ -11,8 +11,7 @@
 #include "base/error.h"
 #include "client/context_impl.h"
 
-/* ---- the latest trouble
- * --------------------------------------------------------------------- */
+/* ---- the latest trouble ---- */
 
 static int64_t now_ms(const tkx_context *context)
 {
@@ -44,8 +43,7 @@ tkx_error *tkx__context_last_trouble(tkx_context *context, int64_t since_ms)
     return copy;
 }
 
-/* ---- who stands still
- * ----------------------------------------------------------------------- */
+/* ---- who stands still ---- */
 
 #define BATCH 32
 

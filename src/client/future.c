@@ -45,8 +45,7 @@ uint32_t tkx__future_age(const tkx_future *future)
     return age < 0 ? 0 : age > UINT32_MAX ? UINT32_MAX : (uint32_t)age;
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 tkx_future *tkx__future_new(tkx_context *context, const tkx__result_type *type,
                             tkx__future_end_fn *on_end, void *arg, tkx_error **err)
@@ -103,8 +102,7 @@ tkx__future_links *tkx__future_get_links(tkx_future *future)
     return &future->links;
 }
 
-/* ---- completing
- * ------------------------------------------------------------------------- */
+/* ---- completing ---- */
 
 /* Split what has to be told: at once, or at the next turn. */
 static bool take_watches(tkx_future *future, tkx__future_watch **now)
@@ -227,8 +225,7 @@ bool tkx__future_add_watch(tkx_future *future, tkx__future_watch *watch)
     return is_pending;
 }
 
-/* ---- giving up
- * --------------------------------------------------------------------------- */
+/* ---- giving up ---- */
 
 void tkx__future_end(tkx_future *future, tkx_status reason)
 {
@@ -335,8 +332,7 @@ void tkx__future_forget_owner(tkx_future *future)
     tkx__future_unlock(future);
 }
 
-/* ---- taking
- * ------------------------------------------------------------------------------ */
+/* ---- taking ---- */
 
 tkx_status tkx__future_take(tkx_future *future, const tkx__result_type *type, void **out,
                             tkx_error **err)

@@ -110,8 +110,7 @@ struct tkx__future_watch {
 /* False when the future has completed already: fn will not run.  Any thread. */
 bool tkx__future_add_watch(tkx_future *future, tkx__future_watch *watch);
 
-/* ---- for context.c
- * --------------------------------------------------------------------- */
+/* ---- for context.c ---- */
 
 /* The links of a future in its context; pending under the context's lock, ready on the
    loop thread. */

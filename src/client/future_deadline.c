@@ -12,8 +12,7 @@
 #include "client/context_impl.h"
 #include "client/future_cell.h"
 
-/* ---- limits
- * ------------------------------------------------------------------------------ */
+/* ---- limits ---- */
 
 typedef struct limit {
     tkx__future_watch watch; /* first */

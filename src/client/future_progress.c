@@ -27,8 +27,7 @@ void tkx__future_add_history(tkx_future *future, uint32_t at, tkx_future_state s
         future->n_history++;
 }
 
-/* ---- progress
- * ---------------------------------------------------------------------------- */
+/* ---- progress ---- */
 
 void tkx__future_note_state(tkx_future *future, tkx_future_state state, int http_status)
 {

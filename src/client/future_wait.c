@@ -10,8 +10,7 @@
 #include "client/deadline.h"
 #include "client/future_cell.h"
 
-/* ---- the user's callbacks
- * ---------------------------------------------------------------- */
+/* ---- the user's callbacks ---- */
 
 typedef struct callback {
     tkx__future_watch watch; /* first */
@@ -83,8 +82,7 @@ tkx_status tkx_future_on_complete(tkx_future *future, tkx_future_fn *fn, void *u
     return tkx__fail_memory(err);
 }
 
-/* ---- waiting
- * ----------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
 int tkx_future_is_done(const tkx_future *future)
 {

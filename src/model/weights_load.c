@@ -109,13 +109,16 @@ static size_t vector_size(const tkx__model_config *c, tkx__layer_vector vector)
     }
 }
 
-/* The flag of the configuration that says whether layers have this vector; NULL: all. */
+/* False: every layer has it. */
+static bool is_optional(tkx__layer_vector vector)
+{
+    return vector != TKX__VEC_ATTN_NORM && vector != TKX__VEC_MLP_NORM;
+}
+
+/* The flag of the configuration that says whether layers have an optional vector. */
 static bool *vector_flag(tkx__model_config *c, tkx__layer_vector vector)
 {
     switch (vector) {
-    case TKX__VEC_ATTN_NORM:
-    case TKX__VEC_MLP_NORM:
-        return NULL;
     case TKX__VEC_Q_NORM:
     case TKX__VEC_K_NORM:
         return &c->has_qk_norm;
@@ -308,8 +311,7 @@ static void load_mlp(loader *l, size_t layer)
 static void load_vector(loader *l, size_t layer, tkx__layer_vector v)
 {
     tkx__model_config *c = &l->w->config;
-    bool *flag = vector_flag(c, v);
-    bool is_wanted = !flag || *flag;
+    bool is_wanted = !is_optional(v) || *vector_flag(c, v);
     char name[128];
 
     if (v >= TKX__VEC_GATE_BIAS && c->is_moe_layer[layer]) /* biases of a dense MLP */
@@ -319,8 +321,8 @@ static void load_vector(loader *l, size_t layer, tkx__layer_vector v)
         is_wanted = tkx__tensors_find(l->table, name) != NULL;
     if (!is_wanted)
         return;
-    if (flag)
-        *flag = true;
+    if (is_optional(v))
+        *vector_flag(c, v) = true;
     want_vector(l, &l->w->layers[layer].vectors[v], name, vector_size(c, v));
 }
 

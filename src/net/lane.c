@@ -37,8 +37,7 @@ struct tkx__sock {
     tkx__sock *next_changed;
 };
 
-/* ---- sockets
- * ------------------------------------------------------------------------------ */
+/* ---- sockets ---- */
 
 /*
  * A second answer to one request, by a proxy or server that is broken, would be taken as
@@ -278,8 +277,7 @@ int tkx__close_socket(void *arg, curl_socket_t fd)
     return close(fd);
 }
 
-/* ---- time
- * --------------------------------------------------------------------------------- */
+/* ---- time ---- */
 
 static int on_time_wish(CURLM *multi, long delay_ms, void *arg)
 {
@@ -314,8 +312,7 @@ void tkx__lane_run_timeouts(tkx__lane_state *lane, int64_t now_ms)
     count_bulk(lane->loop, lane->loop->n_moved - before);
 }
 
-/* ---- life
- * --------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 /*
  * Descriptors are for the whole program, so the lane of long polls (over HTTP/1.1 each

@@ -28,8 +28,7 @@
 /* Its address tells threads apart; unlike pthread_t it can be stored atomically. */
 static _Thread_local char thread_mark;
 
-/* ---- clocks, chance
- * ------------------------------------------------------------------------ */
+/* ---- clocks, chance ---- */
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -75,8 +74,7 @@ static double op_uniform(void *ctx)
     return (double)(loop->random >> 11) * 0x1p-53;
 }
 
-/* ---- turns
- * --------------------------------------------------------------------------------- */
+/* ---- turns ---- */
 
 static int64_t next_due(const tkx__loop *loop)
 {
@@ -179,8 +177,7 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
     tkx__loop_leave(loop);
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------------ */
+/* ---- the table ---- */
 
 static bool op_in_loop(void *ctx)
 {
@@ -272,8 +269,7 @@ tkx__loop_stats tkx__loop_get_stats(const tkx__loop *loop)
     return loop->stats;
 }
 
-/* ---- making
- * --------------------------------------------------------------------------------- */
+/* ---- making ---- */
 
 static void init_curl(void)
 {
@@ -391,8 +387,7 @@ tkx_status tkx__loop_new(const tkx__loop_config *config, tkx__loop **out, tkx_er
     return status;
 }
 
-/* ---- running
- * -------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 static void *run_thread(void *arg)
 {
@@ -447,8 +442,7 @@ bool tkx__loop_run_until(tkx__loop *loop, bool (*is_over)(void *arg), void *arg)
     return true;
 }
 
-/* ---- ending
- * --------------------------------------------------------------------------------- */
+/* ---- ending ---- */
 
 static void nothing(void *arg)
 {

@@ -21,8 +21,7 @@
 #define MAX_RECEIVE 65536  /* more at a time would hold up the loop */
 #define USUAL_RECEIVE 16384
 
-/* ---- the reply's way in
- * -------------------------------------------------------------------- */
+/* ---- the reply's way in ---- */
 
 static size_t on_content(char *bytes, size_t one, size_t n, void *arg)
 {
@@ -91,8 +90,7 @@ static size_t on_header(char *bytes, size_t one, size_t n, void *arg)
     return t->is_too_long ? 0 : n;
 }
 
-/* ---- the body's way out
- * --------------------------------------------------------------------- */
+/* ---- the body's way out ---- */
 
 static size_t on_read(char *to, size_t one, size_t n, void *arg)
 {
@@ -125,8 +123,7 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
-/* ---- once per handle
- * ------------------------------------------------------------------------ */
+/* ---- once per handle ---- */
 
 static const char *first_env(const char *name)
 {
@@ -185,8 +182,7 @@ bool tkx__transfer_init_easy(tkx__transfer *t)
     return ok;
 }
 
-/* ---- headers
- * -------------------------------------------------------------------------------- */
+/* ---- headers ---- */
 
 /* What may go to another origin; anything else could be a credential. */
 static bool is_harmless(const char *name)
@@ -311,8 +307,7 @@ static bool set_headers(tkx__transfer *t, bool has_body)
     return true;
 }
 
-/* ---- once per request
- * ----------------------------------------------------------------------- */
+/* ---- once per request ---- */
 
 /* The bytes of a small body, so that libcurl sends them in one go with the headers; NULL:
    it is to be streamed (which also reports what went wrong here). */

@@ -19,8 +19,7 @@
 #define MAX_SPARE 20000u
 #define N_HEADERS_ON_STACK 64
 
-/* ---- handles
- * ------------------------------------------------------------------------------ */
+/* ---- handles ---- */
 
 static void destroy(tkx__transfer *t)
 {
@@ -111,8 +110,7 @@ static CURLM *multi_of(const tkx__transfer *t)
     return t->loop->lanes[t->request.lane].multi;
 }
 
-/* ---- telling
- * ------------------------------------------------------------------------------ */
+/* ---- telling ---- */
 
 static size_t list_headers(const tkx__transfer *t, tkx__header *to, size_t max)
 {
@@ -141,7 +139,7 @@ static void tell(tkx__transfer *t, int status, tkx_error *error)
             tkx__fail_memory(&error);
     }
     reply.error = error;
-    if (!error) {
+    if (!error && all) {
         reply.http_status = status;
         reply.headers = all;
         reply.n_headers = list_headers(t, all, t->n_headers);
@@ -217,8 +215,7 @@ size_t tkx__transfers_deliver(tkx__loop *loop, tkx__lane_state *lane)
     return n;
 }
 
-/* ---- sending and dropping
- * ------------------------------------------------------------------- */
+/* ---- sending and dropping ---- */
 
 /* Large uploads begin one by one, since libcurl sends the first slice of each that it has
    been given in one go. */

@@ -56,8 +56,7 @@ static step *pop(fake_io *f)
     return s;
 }
 
-/* ---- clock, timers, tasks
- * --------------------------------------------------------------- */
+/* ---- clock, timers, tasks ---- */
 
 static int64_t fake_now(void *ctx)
 {
@@ -263,8 +262,7 @@ void fake_io_advance(fake_io *f, int64_t ms)
     fake_io_turn(f);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 const tkx__io *fake_io_table(fake_io *f)
 {

@@ -22,8 +22,7 @@ typedef struct bench_options {
     double hold_s, seconds;
 } bench_options;
 
-/* ---- meter.c
- * ------------------------------------------------------------------------------ */
+/* ---- meter.c ---- */
 
 typedef struct meter {
     long rss_before_kb, rss_peak_kb;
@@ -40,8 +39,7 @@ void meter_print(const meter *m, const char *bench, double n_ops);
 void print_percentiles(double *ms, size_t n);
 double percentile(double *ms, size_t n, int percent); /* sorts */
 
-/* ---- world.c
- * ------------------------------------------------------------------------------ */
+/* ---- world.c ---- */
 
 /* Ends the program when something fails. */
 tkx_context *bench_context(const bench_options *o, struct event_base *base);
@@ -87,8 +85,7 @@ void latch_set(latch *l, int n);
 void latch_down(latch *l);
 void latch_wait(latch *l);
 
-/* ---- beats.c
- * ------------------------------------------------------------------------------ */
+/* ---- beats.c ---- */
 
 #define N_BEATING 50 /* sessions */
 #define MAX_BEATS 4096
@@ -103,8 +100,7 @@ void beats_start(beats *b, tkx_context *context); /* takes 10 s */
 void beats_look(beats *b);                        /* often; after the start */
 void beats_stop(beats *b);
 
-/* ---- the benchmarks
- * ------------------------------------------------------------------------ */
+/* ---- the benchmarks ---- */
 
 void bench_startup(const bench_options *o);
 void bench_latency(const bench_options *o);

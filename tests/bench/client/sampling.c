@@ -54,8 +54,7 @@ void bench_startup(const bench_options *o)
     tkx_context_free(context);
 }
 
-/* ---- one after another: each completion submits the next
- * ------------------------------------ */
+/* ---- one after another: each completion submits the next ---- */
 
 typedef struct chain {
     world *w;
@@ -138,8 +137,7 @@ void bench_latency(const bench_options *o)
     close_world(&w);
 }
 
-/* ---- many at once
- * ----------------------------------------------------------------------------- */
+/* ---- many at once ---- */
 
 typedef struct crowd {
     latch done;

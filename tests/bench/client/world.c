@@ -105,8 +105,7 @@ void make_prompt(const bench_options *o, bench_prompt *p)
     p->request.params.max_tokens = o->max_tokens;
 }
 
-/* ---- batches
- * -------------------------------------------------------------------------------- */
+/* ---- batches ---- */
 
 static uint64_t random_state = 88172645463325252u;
 
@@ -211,8 +210,7 @@ void free_batch(bench_batch *b)
     free(b->floats);
 }
 
-/* ---- latch
- * ---------------------------------------------------------------------------------- */
+/* ---- latch ---- */
 
 void latch_set(latch *l, int n)
 {

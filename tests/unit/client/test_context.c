@@ -17,8 +17,7 @@
 
 static const tkx__result_type nothing = {"nothing", NULL};
 
-/* ---- options
- * ------------------------------------------------------------------------------ */
+/* ---- options ---- */
 
 START_TEST(environment_fills_what_is_not_given)
 {
@@ -104,8 +103,7 @@ START_TEST(struct_of_another_version)
 }
 END_TEST
 
-/* ---- closing, on a virtual clock
- * ------------------------------------------------------------ */
+/* ---- closing, on a virtual clock ---- */
 
 typedef struct speaker {
     tkx__closer closer; /* first */
@@ -218,8 +216,7 @@ START_TEST(callbacks_run_before_the_end)
 }
 END_TEST
 
-/* ---- real loops
- * ----------------------------------------------------------------------------- */
+/* ---- real loops ---- */
 
 START_TEST(loop_thread_comes_and_goes)
 {

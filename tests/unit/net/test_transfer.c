@@ -269,8 +269,7 @@ START_TEST(many_headers_are_all_there)
 }
 END_TEST
 
-/* ---- failures
- * ------------------------------------------------------------------------------ */
+/* ---- failures ---- */
 
 static void expect(const got *g, tkx_status status, const char *text)
 {
@@ -358,8 +357,7 @@ START_TEST(tls_to_a_plain_port_is_named_as_such)
 }
 END_TEST
 
-/* ---- redirects
- * ----------------------------------------------------------------------------- */
+/* ---- redirects ---- */
 
 static got post_to(const char *url, http_server *at)
 {
@@ -439,8 +437,7 @@ START_TEST(redirects_that_lead_nowhere)
 }
 END_TEST
 
-/* ---- connections
- * ---------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 START_TEST(lanes_do_not_wait_for_each_other)
 {
