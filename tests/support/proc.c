@@ -35,7 +35,8 @@ int proc_n_threads(void)
 void proc_await_alone(void)
 {
 #if defined(__SANITIZE_THREAD__)
-    const int n_own = 3; /* the sanitizer keeps one, and another in a process that forked */
+    const int n_own =
+        3; /* the sanitizer keeps one, and another in a process that forked */
 #else
     const int n_own = 1;
 #endif
