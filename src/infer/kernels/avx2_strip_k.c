@@ -83,12 +83,26 @@ TKX__INLINE void add_sub(tkx__wtype type, const uint8_t *const p[STRIPS], place 
     }
 }
 
+/* Quarter i of a block of each strip: a whole block at once is more than the CPU fetches
+   at a time, and the loads behind it wait. */
+TKX__INLINE void fetch_quarter(tkx__wtype type, const uint8_t *const p[STRIPS], size_t i)
+{
+    size_t quarter = tkx__wtype_block_size(type) * TKX__STRIP_ROWS / 4;
+
+    for (size_t at = i * quarter; at < (i + 1) * quarter; at += 64) {
+        _mm_prefetch((const char *)p[0] + at, _MM_HINT_T0);
+        _mm_prefetch((const char *)p[1] + at, _MM_HINT_T0);
+    }
+}
+
 /* The sub-blocks in the order that the file's bytes give them up. */
 TKX__INLINE void dot_block(tkx__wtype type, const uint8_t *const p[STRIPS],
-                           const __m256i *scale, const group *g, size_t col, int n_tok,
+                           const uint8_t *const next[STRIPS], const __m256i *scale,
+                           const group *g, size_t col, int n_tok,
                            __m256i dot[TKX__STRIP_TOKENS][STRIPS])
 {
     for (size_t i = 0; i < 4; i++) {
+        fetch_quarter(type, next, i);
         if (strip256_steps(type) == 8) {
             TKX__UNROLL
             for (int odd = 0; odd < 2; odd++)
@@ -137,12 +151,15 @@ TKX__INLINE void strip256(tkx__wtype type, const uint8_t *const strip[STRIPS],
         __m256i pair[8 * STRIPS];
         __m256 d[STRIPS];
 
-        strip_prefetch(p, size, n_blocks);
+        /* two blocks on; past the end stands the other strip: on to the next pair */
+        size_t ahead = (b - first + 2 < n_blocks ? 2 : 2 + n_blocks) * size;
+        const uint8_t *next[STRIPS] = {p[0] + ahead, p[1] + ahead};
+
         read_numbers(type, p, scale, pair);
         TKX__UNROLL
         for (int t = 0; t < n_tok; t++)
             dot[t][0] = dot[t][1] = _mm256_setzero_si256();
-        dot_block(type, p, scale, g, b * 256, n_tok, dot);
+        dot_block(type, p, next, scale, g, b * 256, n_tok, dot);
         for (int r = 0; r < STRIPS; r++)
             d[r] = strip_halves(p[r] + strip256_d_at(type));
         TKX__UNROLL
