@@ -49,17 +49,19 @@ static int is_state_due(const sft_run *run, size_t number)
 static int submit(sft_run *run, sft_step *step, size_t number)
 {
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    tkx_optim_options optim = TKX_OPTIM_OPTIONS_INIT;
     tkx_error *err = NULL;
 
     next_batch(run, step);
     adam.learning_rate = run->options->learning_rate;
+    optim.adam = &adam;
     if (run->has_pass)
         run->has_pass = 0;
     else if (tkx_training_forward_backward(
                  run->training, step->batch, (size_t)run->options->batch_size,
                  TKX_LOSS_CROSS_ENTROPY, NULL, &step->forward_backward, &err) != TKX_OK)
         return cli_fail(err, "forward_backward");
-    if (tkx_training_optim_step(run->training, &adam, &step->optim, &err) != TKX_OK)
+    if (tkx_training_optim_step(run->training, &optim, &step->optim, &err) != TKX_OK)
         return cli_fail(err, "optim_step");
     return is_state_due(run, number) ? begin_state(run, number, &step->state) : CLI_OK;
 }

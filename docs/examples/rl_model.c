@@ -52,13 +52,15 @@ int rl_model_submit_step(rl_model *model, const tkx_datum *data, size_t n_data,
                          const char *loss, double learning_rate)
 {
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    tkx_optim_options optim = TKX_OPTIM_OPTIONS_INIT;
     tkx_error *err = NULL;
 
     adam.learning_rate = learning_rate;
+    optim.adam = &adam;
     if (tkx_training_forward_backward(model->training, data, n_data, loss, NULL,
                                       &model->forward_backward, &err) != TKX_OK)
         return rl_fail("forward_backward", err);
-    if (tkx_training_optim_step(model->training, &adam, &model->optim, &err) != TKX_OK)
+    if (tkx_training_optim_step(model->training, &optim, &model->optim, &err) != TKX_OK)
         return rl_fail("optim_step", err);
     return 1;
 }
@@ -74,7 +76,7 @@ int rl_model_submit_publishing(rl_model *model)
     tkx_error *err = NULL;
 
     if (tkx_training_save_weights_and_get_sampling_client(
-            model->training, 0, &model->publishing, &err) != TKX_OK)
+            model->training, NULL, &model->publishing, &err) != TKX_OK)
         return rl_fail("publishing the weights", err);
     return 1;
 }

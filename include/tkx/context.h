@@ -60,7 +60,8 @@ typedef struct tkx_context_options {
     size_t max_reply_bytes;  /* longer answers fail with LIMIT; 0: 1 GiB */
     size_t max_connections;  /* per lane and host; 0: as the open requests need */
     int is_http1_only;       /* 1: never HTTP/2 */
-    int64_t call_timeout_ms; /* of every call without a limit of its own; 0: none */
+    int64_t call_timeout_ms; /* of every call to the service without a limit of its own;
+                                0: none */
     int64_t stuck_after_ms;  /* 0: 300,000; -1: nobody looks */
     tkx_stuck_fn *on_stuck;  /* NULL: only logged, as a warning */
     void *stuck_user_data;
@@ -81,7 +82,8 @@ typedef struct tkx_context_options {
  * Make a context.  Sends nothing.
  *
  * Thread:    any; with an event_base the thread that runs it, before or between its
- * turns. Ownership: @p options is borrowed (NULL: all defaults); @p out is the caller's,
+ *            turns.
+ * Ownership: @p options is borrowed (NULL: all defaults); @p out is the caller's,
  *            tkx_context_free().
  * Errors:    INVALID_ARGUMENT (a base_url that is no http(s) URL, a header that is none),
  *            NO_MEMORY, IO (no thread or descriptor to be had).

@@ -21,7 +21,8 @@ typedef struct tkx_pipeline tkx_pipeline;
 typedef struct tkx_pipeline_options {
     size_t struct_size;
     size_t depth;            /* steps in flight; 0: 2 */
-    int64_t step_timeout_ms; /* of each step; 0: the context's call_timeout_ms */
+    int64_t step_timeout_ms; /* of each step and snapshot; 0: the context's
+                                call_timeout_ms */
 } tkx_pipeline_options;
 
 #define TKX_PIPELINE_OPTIONS_INIT                                                        \

@@ -68,7 +68,8 @@ TKX_API void tkx_sampler_free(tkx_sampler *sampler);
  * Thread:    any.
  * Ownership: @p request and @p local_only are borrowed for the call; @p out is the
  *            caller's.
- * Units:     @p timeout_ms from now until the future fails with TIMEOUT; 0: no limit.
+ * Units:     @p timeout_ms from now until the future fails with TIMEOUT; 0: the context's
+ *            call_timeout_ms.
  * Errors:    of the call: INVALID_ARGUMENT, NO_MEMORY, CLOSED; UNSUPPORTED for what only
  *            the local engine offers, unless the mode is local.  Of the future: the
  *            service's, where the local side may not or cannot answer in its place.

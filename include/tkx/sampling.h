@@ -77,7 +77,8 @@ TKX_API const char *tkx_sampling_base_model(const tkx_sampling *sampling);
  * Thread:    any.
  * Ownership: @p request is borrowed for the call, its session and number are ours to fill
  *            in; @p out is the caller's.
- * Units:     @p timeout_ms from now until the future fails with TIMEOUT; 0: no limit.
+ * Units:     @p timeout_ms from now until the future fails with TIMEOUT; 0: the context's
+ *            call_timeout_ms.
  * Errors:    of the call: INVALID_ARGUMENT for what cannot be encoded, NO_MEMORY, CLOSED.
  */
 TKX_API tkx_status tkx_sampling_sample(tkx_sampling *sampling,

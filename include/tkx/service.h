@@ -130,8 +130,12 @@ TKX_API tkx_status tkx_service_finish(tkx_service *service, tkx_finish_reason re
                                       const char *detail, tkx_future **out,
                                       tkx_error **err);
 
-/** Ask which models the service has.  The future's result:
-   tkx_future_take_capabilities(). Thread: any. */
+/**
+ * Ask which models the service has.  The future's result: tkx_future_take_capabilities().
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's.
+ */
 TKX_API tkx_status tkx_service_get_capabilities(tkx_service *service, tkx_future **out,
                                                 tkx_error **err);
 

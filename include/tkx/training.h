@@ -78,7 +78,12 @@ typedef struct tkx_checkpoint_options {
 
 /**
  * Make a model from a saved one, in one request where the service can, else step by step.
- * The future's result: tkx_future_take_training().  Thread: any.
+ * The future's result: tkx_future_take_training().
+ *
+ * Thread:    any.
+ * Ownership: @p options is borrowed for the call; @p out is the caller's.
+ * Errors:    INVALID_ARGUMENT (no path, or an optimizer beside with_optimizer),
+ *            UNSUPPORTED (a journal beside an access token), NO_MEMORY, CLOSED.
  */
 TKX_API tkx_status tkx_service_create_from_checkpoint(
     tkx_service *service, const tkx_checkpoint_options *options, tkx_future **out,
@@ -149,7 +154,7 @@ TKX_API tkx_status tkx_training_forward_backward(tkx_training *training,
                                                  const tkx_forward_options *options,
                                                  tkx_future **out, tkx_error **err);
 
-/** The same without gradients. */
+/** The same without gradients: nothing is added to those of the model. */
 TKX_API tkx_status tkx_training_forward(tkx_training *training, const tkx_datum *data,
                                         size_t n_data, const char *loss_fn,
                                         const tkx_forward_options *options,
@@ -166,27 +171,11 @@ TKX_API tkx_status tkx_future_take_forward_backward(tkx_future *future,
                                                     tkx_forward_backward_output **out,
                                                     tkx_error **err);
 
-/**
- * One step of the optimizer with the gradients gathered so far.  The future's result:
- * tkx_future_take_optim_step().
- *
- * Thread:    any.
- * Ownership: @p params is borrowed for the call (NULL: defaults).
- */
-TKX_API tkx_status tkx_training_optim_step(tkx_training *training,
-                                           const tkx_adam_params *params,
-                                           tkx_future **out, tkx_error **err);
-
-/** The same for a model of the dimuon family. */
-TKX_API tkx_status tkx_training_optim_step_dimuon(tkx_training *training,
-                                                  const tkx_dimuon_params *params,
-                                                  tkx_future **out, tkx_error **err);
-
 /* Start from TKX_OPTIM_OPTIONS_INIT.  Everything is copied. */
 typedef struct tkx_optim_options {
     size_t struct_size;
-    const tkx_adam_params *adam; /* NULL: defaults, unless there is dimuon */
-    const tkx_dimuon_params *dimuon;
+    const tkx_adam_params *adam;     /* NULL: defaults, unless there is dimuon */
+    const tkx_dimuon_params *dimuon; /* instead, for a model of that family */
     int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */
     tkx_json_member_list extra_json; /* more members of the request */
 } tkx_optim_options;
@@ -196,12 +185,27 @@ typedef struct tkx_optim_options {
         .struct_size = sizeof(tkx_optim_options)                                         \
     }
 
-/** The same for either family, with a limit of its own.  @p options may be NULL. */
-TKX_API tkx_status tkx_training_optim_step_with(tkx_training *training,
-                                                const tkx_optim_options *options,
-                                                tkx_future **out, tkx_error **err);
+/**
+ * One step of the optimizer with the gradients gathered so far.  The future's result:
+ * tkx_future_take_optim_step().
+ *
+ * Thread:    any.
+ * Ownership: @p options may be NULL: Adam with its defaults.  @p out is the caller's.
+ * Errors:    of the call: INVALID_ARGUMENT for parameters of both families or that cannot
+ *            be encoded (no number was used up), NO_MEMORY, CLOSED.  Of the future: as
+ *            for tkx_training_forward_backward().
+ */
+TKX_API tkx_status tkx_training_optim_step(tkx_training *training,
+                                           const tkx_optim_options *options,
+                                           tkx_future **out, tkx_error **err);
 
-/** Ownership: @p out is the caller's, tkx_optim_step_result_free().  Thread: any. */
+/**
+ * Move the result out of a completed future.
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's, tkx_optim_step_result_free().  Works once.
+ * Errors:    whatever the operation failed with; INVALID_STATE if pending or taken.
+ */
 TKX_API tkx_status tkx_future_take_optim_step(tkx_future *future,
                                               tkx_optim_step_result **out,
                                               tkx_error **err);
@@ -224,13 +228,19 @@ typedef struct tkx_save_options {
 
 /**
  * Save weights and optimizer state under a name.  The future's result:
- * tkx_future_take_save_weights().  Thread: any.  @p options may be NULL.
+ * tkx_future_take_save_weights().
+ *
+ * Thread:    any.
+ * Ownership: @p name is copied; @p options may be NULL; @p out is the caller's.
+ * Errors:    of the call: INVALID_ARGUMENT without a name, NO_MEMORY, CLOSED.  Of the
+ *            future: as for tkx_training_forward_backward(); REQUEST_FAILED for a name
+ *            that is taken.
  */
 TKX_API tkx_status tkx_training_save_state(tkx_training *training, const char *name,
                                            const tkx_save_options *options,
                                            tkx_future **out, tkx_error **err);
 
-/** Save the weights for sampling, under a name.  Result as above. */
+/** Save the weights for sampling, under a name.  All else as above. */
 TKX_API tkx_status tkx_training_save_weights_for_sampler(tkx_training *training,
                                                          const char *name,
                                                          const tkx_save_options *options,
@@ -255,46 +265,58 @@ typedef struct tkx_external_options {
 
 /**
  * Save the adapter as files in the common layout, for use elsewhere; their links come
- * from tkx_rest_get_external_weights_urls().  Result as above, with size_bytes.
+ * from tkx_rest_get_external_weights_urls().  All else as above; the result has the
+ * size_bytes.
  */
 TKX_API tkx_status tkx_training_save_weights_external(tkx_training *training,
                                                       const char *name,
                                                       const tkx_external_options *options,
                                                       tkx_future **out, tkx_error **err);
 
-/** Ownership: @p out is the caller's, tkx_save_weights_result_free().  Thread: any. */
+/**
+ * Move the result of any of the three saves out of a completed future.
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's, tkx_save_weights_result_free().  Works once.
+ * Errors:    whatever the operation failed with; INVALID_STATE if pending or taken.
+ */
 TKX_API tkx_status tkx_future_take_save_weights(tkx_future *future,
                                                 tkx_save_weights_result **out,
                                                 tkx_error **err);
+
+/* Start from TKX_PUBLISH_OPTIONS_INIT.  Everything is copied. */
+typedef struct tkx_publish_options {
+    size_t struct_size;
+    int is_inflight; /* 0: the client keeps these weights; 1: a later such save moves it
+                        on to newer ones */
+    int64_t ttl_seconds;             /* 0: never expires */
+    int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */
+    tkx_json_member_list extra_json; /* more members of the request */
+} tkx_publish_options;
+
+#define TKX_PUBLISH_OPTIONS_INIT                                                         \
+    {                                                                                    \
+        .struct_size = sizeof(tkx_publish_options)                                       \
+    }
 
 /**
  * Publish the weights as they are at this place in the order of calls, without a name,
  * and make a sampling client of them.  The future's result: tkx_future_take_sampling().
  *
  * Thread:    any.
- * Units:     @p is_inflight 0: the client keeps these weights; 1: a later such save moves
- *            it on to newer ones.
+ * Ownership: @p options may be NULL; @p out is the caller's.
+ * Errors:    of the call: INVALID_ARGUMENT for options that cannot be encoded, NO_MEMORY,
+ *            CLOSED.  Of the future: as for tkx_training_forward_backward(); PROTOCOL
+ *            when the service made no sampling session.
  */
 TKX_API tkx_status tkx_training_save_weights_and_get_sampling_client(
-    tkx_training *training, int is_inflight, tkx_future **out, tkx_error **err);
-
-/**
- * Load a saved state into this model.  Most services allow it only as the first
- * operation. The future's result: tkx_future_take_load_weights().
- *
- * Thread:    any.
- * Units:     @p with_optimizer 1: Adam's moments too, else they start fresh.
- * Ownership: @p path and @p weights_access_token (NULL: none) are copied.
- */
-TKX_API tkx_status tkx_training_load_state(tkx_training *training, const char *path,
-                                           int with_optimizer,
-                                           const char *weights_access_token,
-                                           tkx_future **out, tkx_error **err);
+    tkx_training *training, const tkx_publish_options *options, tkx_future **out,
+    tkx_error **err);
 
 /* Start from TKX_LOAD_OPTIONS_INIT.  Everything is copied. */
 typedef struct tkx_load_options {
     size_t struct_size;
-    int with_optimizer;               /* 1: Adam's moments too */
+    int with_optimizer;               /* 1: Adam's moments too, else they start fresh */
     const char *weights_access_token; /* for a checkpoint of another account */
     int64_t timeout_ms;               /* of the call; 0: the context's call_timeout_ms */
     tkx_json_member_list extra_json;  /* more members of the request */
@@ -305,32 +327,64 @@ typedef struct tkx_load_options {
         .struct_size = sizeof(tkx_load_options)                                          \
     }
 
-/** The same with a limit of its own.  @p options may be NULL. */
-TKX_API tkx_status tkx_training_load_state_with(tkx_training *training, const char *path,
-                                                const tkx_load_options *options,
-                                                tkx_future **out, tkx_error **err);
+/**
+ * Load a saved state into this model.  Most services allow it only as the first
+ * operation.  The future's result: tkx_future_take_load_weights().
+ *
+ * Thread:    any.
+ * Ownership: @p path is copied; @p options may be NULL; @p out is the caller's.
+ * Errors:    of the call: INVALID_ARGUMENT without a path, UNSUPPORTED for an access
+ *            token in a run that keeps a journal, NO_MEMORY, CLOSED.  Of the future: as
+ *            for tkx_training_forward_backward().
+ */
+TKX_API tkx_status tkx_training_load_state(tkx_training *training, const char *path,
+                                           const tkx_load_options *options,
+                                           tkx_future **out, tkx_error **err);
 
-/** Ownership: @p out is the caller's, tkx_load_weights_result_free().  Thread: any. */
+/**
+ * Move the result out of a completed future.
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's, tkx_load_weights_result_free().  Works once.
+ * Errors:    whatever the operation failed with; INVALID_STATE if pending or taken.
+ */
 TKX_API tkx_status tkx_future_take_load_weights(tkx_future *future,
                                                 tkx_load_weights_result **out,
                                                 tkx_error **err);
 
-/** Ask the service about the model.  Result: tkx_future_take_model_info().  Thread: any.
+/**
+ * Ask the service about the model, outside of the order of calls.  The future's result:
+ * tkx_future_take_model_info().
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's.
+ * Units:     @p timeout_ms from now until the future fails with TIMEOUT; 0: the context's
+ *            call_timeout_ms.
  */
-TKX_API tkx_status tkx_training_get_info(tkx_training *training, tkx_future **out,
-                                         tkx_error **err);
+TKX_API tkx_status tkx_training_get_info(tkx_training *training, int64_t timeout_ms,
+                                         tkx_future **out, tkx_error **err);
 
-/** Ownership: @p out is the caller's, tkx_model_info_free().  Thread: any. */
+/**
+ * Move the answer out of a completed future.
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's, tkx_model_info_free().  Works once.
+ * Errors:    whatever the operation failed with; INVALID_STATE if pending or taken.
+ */
 TKX_API tkx_status tkx_future_take_model_info(tkx_future *future, tkx_model_info **out,
                                               tkx_error **err);
 
 /**
  * Ask an older server to drop the model from its memory; newer services have no such
  * route, which counts as done.  Stands outside of the order of calls: wait for the others
- * first.  Completes without a result.  Thread: any.
+ * first.  Completes without a result.
+ *
+ * Thread:    any.
+ * Ownership: @p out is the caller's.
+ * Units:     @p timeout_ms as above.
  */
-TKX_API tkx_status tkx_training_unload(tkx_training *training, tkx_future **out,
-                                       tkx_error **err);
+TKX_API tkx_status tkx_training_unload(tkx_training *training, int64_t timeout_ms,
+                                       tkx_future **out, tkx_error **err);
 
 TKX_END_DECLS
 #endif

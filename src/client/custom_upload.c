@@ -102,7 +102,7 @@ tkx_status tkx_service_create_custom_loss(tkx_service *service,
     tkx__arena_init(&u->arena, 4096, MAX_GRAPH);
     u->request = *request;
     if (copy_lists(u))
-        return tkx__unordered_run(service, &spec, NULL, u, out, err);
+        return tkx__unordered_run(service, &spec, NULL, u, 0, out, err);
     free_upload(u);
     return tkx__fail_memory(err);
 }

@@ -167,8 +167,7 @@ static void call_optim(tkx_pipeline *p, flight *f, const tkx_adam_params *adam)
 
     options.adam = adam;
     options.timeout_ms = p->step_timeout_ms;
-    if (tkx_training_optim_step_with(p->training, &options, &f->optim, &f->error) !=
-            TKX_OK &&
+    if (tkx_training_optim_step(p->training, &options, &f->optim, &f->error) != TKX_OK &&
         !f->error)
         tkx__fail_memory(&f->error);
     f->number = ++p->n_submitted;
@@ -215,13 +214,16 @@ tkx_status tkx_pipeline_submit(tkx_pipeline *p, const tkx_pipeline_step *step,
 tkx_status tkx_pipeline_snapshot(tkx_pipeline *p, uint64_t *number, tkx_future **out,
                                  tkx_error **err)
 {
+    tkx_publish_options options = TKX_PUBLISH_OPTIONS_INIT;
     tkx_status st = check(p, err);
 
     if (st != TKX_OK)
         return st;
     if (number)
         *number = p->n_submitted;
-    return tkx_training_save_weights_and_get_sampling_client(p->training, 0, out, err);
+    options.timeout_ms = p->step_timeout_ms;
+    return tkx_training_save_weights_and_get_sampling_client(p->training, &options, out,
+                                                             err);
 }
 
 /* --- taking ---------------------------------------------------------------------- */

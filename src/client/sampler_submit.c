@@ -67,7 +67,8 @@ static tkx_status submit(tkx_sampler *s, const tkx_sample_request *request,
         return tkx__fail_memory(err);
     c->local_only = *o;
     c->is_scoring = is_scoring;
-    c->timeout_ms = timeout_ms;
+    c->timeout_ms =
+        timeout_ms > 0 ? timeout_ms : tkx__context_options(s->context)->call_timeout_ms;
     if (!copy_request(c, request)) {
         tkx__arena_clear(&c->arena);
         tkx__free(c);

@@ -377,8 +377,8 @@ static void clear_info(tkx__task *task)
 static const tkx__task_kind info_kind = {
     .result = &info_type, .start = start_info, .clear = clear_info};
 
-tkx_status tkx_training_get_info(tkx_training *training, tkx_future **out,
-                                 tkx_error **err)
+tkx_status tkx_training_get_info(tkx_training *training, int64_t timeout_ms,
+                                 tkx_future **out, tkx_error **err)
 {
     tkx__task *task;
     tkx_status st =
@@ -387,6 +387,7 @@ tkx_status tkx_training_get_info(tkx_training *training, tkx_future **out,
     if (st != TKX_OK)
         return st;
     ((info_task *)task)->training = tkx__training_ref(training);
+    task->timeout_ms = timeout_ms;
     return tkx__task_launch(task, out, err);
 }
 

@@ -6,6 +6,7 @@
  * so a resend uses the same one.
  */
 #include "base/error.h"
+#include "base/options.h"
 #include "client/record.h"
 #include "client/sampling.h"
 #include "client/training.h"
@@ -45,10 +46,10 @@ static void *make_sampling(tkx__step *step, void *result, tkx_error **err)
 
 static const tkx__task_kind kind = TKX__STEP_KIND(&tkx__result_sampling);
 
-tkx_status tkx_training_save_weights_and_get_sampling_client(tkx_training *t,
-                                                             int is_inflight,
-                                                             tkx_future **out,
-                                                             tkx_error **err)
+tkx_status
+tkx_training_save_weights_and_get_sampling_client(tkx_training *t,
+                                                  const tkx_publish_options *options,
+                                                  tkx_future **out, tkx_error **err)
 {
     static const tkx__step_spec spec = {
         .what = "save_weights_for_sampler",
@@ -62,20 +63,26 @@ tkx_status tkx_training_save_weights_and_get_sampling_client(tkx_training *t,
         .finish = make_sampling,
         .record_as = TKX__OP_PUBLISH,
     };
+    tkx_publish_options o = TKX_PUBLISH_OPTIONS_INIT;
+    tkx_status st =
+        tkx__options_overlay(&o, sizeof o, options, "tkx_publish_options", err);
+
+    if (st != TKX_OK)
+        return st;
     const tkx_save_weights_for_sampler_request request = {
         .model_id = t->model_id,
         .sampling_session_seq_id = tkx__session_next_sampler(t->service->loop.session),
-        .is_inflight = is_inflight != 0,
+        .is_inflight = o.is_inflight != 0,
         .seq_id = TKX__SEQ_LATER,
-        .ttl_seconds = -1,
+        .ttl_seconds = o.ttl_seconds ? o.ttl_seconds : -1,
+        .extra_json = o.extra_json,
     };
     tkx__buf buf;
 
     tkx__buf_init(&buf, MAX_BODY);
-    tkx_status st =
-        tkx__save_weights_for_sampler_request_encode_json(&request, &buf, err);
+    st = tkx__save_weights_for_sampler_request_encode_json(&request, &buf, err);
     if (st == TKX_OK)
-        return tkx__step_run(t, &spec, &buf, 0, out, err);
+        return tkx__step_run(t, &spec, &buf, o.timeout_ms, out, err);
     tkx__buf_clear(&buf);
     return st;
 }

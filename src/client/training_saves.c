@@ -199,9 +199,9 @@ static tkx_status fill_load(tkx_load_options *to, const tkx_training *t, const c
     return TKX_OK;
 }
 
-tkx_status tkx_training_load_state_with(tkx_training *t, const char *path,
-                                        const tkx_load_options *options, tkx_future **out,
-                                        tkx_error **err)
+tkx_status tkx_training_load_state(tkx_training *t, const char *path,
+                                   const tkx_load_options *options, tkx_future **out,
+                                   tkx_error **err)
 {
     tkx_load_options o = TKX_LOAD_OPTIONS_INIT;
     tkx__buf buf;
@@ -221,17 +221,6 @@ tkx_status tkx_training_load_state_with(tkx_training *t, const char *path,
     tkx__buf_init(&buf, MAX_BODY);
     st = tkx__load_weights_request_encode_json(&request, &buf, err);
     return run_encoded(t, &load_spec, st, &buf, o.timeout_ms, out, err);
-}
-
-tkx_status tkx_training_load_state(tkx_training *training, const char *path,
-                                   int with_optimizer, const char *weights_access_token,
-                                   tkx_future **out, tkx_error **err)
-{
-    tkx_load_options options = TKX_LOAD_OPTIONS_INIT;
-
-    options.with_optimizer = with_optimizer;
-    options.weights_access_token = weights_access_token;
-    return tkx_training_load_state_with(training, path, &options, out, err);
 }
 
 TKX__RECORD_TAKE(tkx_future_take_load_weights, load_weights_result, load_type);

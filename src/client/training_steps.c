@@ -11,8 +11,6 @@
 
 #define MAX_BODY ((size_t)16 << 20)
 
-/* --- optim_step ------------------------------------------------------------------ */
-
 TKX__RECORD_CODEC(optim_step_result);
 
 static const tkx__result_type optim_type = {"optim_step result", free_optim_step_result};
@@ -46,8 +44,8 @@ static tkx_status fill(tkx_optim_options *to, tkx_adam_params *adam,
     return tkx__options_overlay(adam, sizeof *adam, to->adam, "tkx_adam_params", err);
 }
 
-tkx_status tkx_training_optim_step_with(tkx_training *t, const tkx_optim_options *options,
-                                        tkx_future **out, tkx_error **err)
+tkx_status tkx_training_optim_step(tkx_training *t, const tkx_optim_options *options,
+                                   tkx_future **out, tkx_error **err)
 {
     tkx_optim_options o = TKX_OPTIM_OPTIONS_INIT;
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
@@ -68,26 +66,6 @@ tkx_status tkx_training_optim_step_with(tkx_training *t, const tkx_optim_options
         return tkx__step_run(t, &optim_spec, &buf, o.timeout_ms, out, err);
     tkx__buf_clear(&buf);
     return st;
-}
-
-tkx_status tkx_training_optim_step(tkx_training *training, const tkx_adam_params *params,
-                                   tkx_future **out, tkx_error **err)
-{
-    tkx_optim_options options = TKX_OPTIM_OPTIONS_INIT;
-
-    options.adam = params;
-    return tkx_training_optim_step_with(training, &options, out, err);
-}
-
-tkx_status tkx_training_optim_step_dimuon(tkx_training *training,
-                                          const tkx_dimuon_params *params,
-                                          tkx_future **out, tkx_error **err)
-{
-    static const tkx_dimuon_params defaults = TKX_DIMUON_PARAMS_INIT;
-    tkx_optim_options options = TKX_OPTIM_OPTIONS_INIT;
-
-    options.dimuon = params ? params : &defaults;
-    return tkx_training_optim_step_with(training, &options, out, err);
 }
 
 TKX__RECORD_TAKE(tkx_future_take_optim_step, optim_step_result, optim_type);

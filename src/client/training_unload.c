@@ -10,7 +10,8 @@
 
 #define MAX_BODY ((size_t)64 << 10)
 
-tkx_status tkx_training_unload(tkx_training *training, tkx_future **out, tkx_error **err)
+tkx_status tkx_training_unload(tkx_training *training, int64_t timeout_ms,
+                               tkx_future **out, tkx_error **err)
 {
     static const tkx__unordered_spec spec = {
         .what = "unload_model",
@@ -26,7 +27,8 @@ tkx_status tkx_training_unload(tkx_training *training, tkx_future **out, tkx_err
     tkx_status st =
         tkx__model_id_encode_json(training->model_id, "unload_model", &buf, err);
     if (st == TKX_OK)
-        return tkx__unordered_run(training->service, &spec, &buf, NULL, out, err);
+        return tkx__unordered_run(training->service, &spec, &buf, NULL, timeout_ms, out,
+                                  err);
     tkx__buf_clear(&buf);
     return st;
 }

@@ -94,8 +94,8 @@ static void clear(tkx__task *task)
 }
 
 tkx_status tkx__unordered_run(tkx_service *service, const tkx__unordered_spec *spec,
-                              tkx__buf *encoded, void *arg, tkx_future **out,
-                              tkx_error **err)
+                              tkx__buf *encoded, void *arg, int64_t timeout_ms,
+                              tkx_future **out, tkx_error **err)
 {
     const tkx__task_kind kind = {.result = spec->result, .start = start, .clear = clear};
     tkx__task *task;
@@ -111,6 +111,7 @@ tkx_status tkx__unordered_run(tkx_service *service, const tkx__unordered_spec *s
     unordered *u = (unordered *)task;
     u->kind = kind; /* lives as long as the task */
     task->kind = &u->kind;
+    task->timeout_ms = timeout_ms;
     u->spec = spec;
     u->arg = arg;
     if (encoded) {

@@ -22,9 +22,10 @@ typedef struct tkx__unordered_spec {
     void (*free_arg)(void *arg);
 } tkx__unordered_spec;
 
-/* encoded and arg are taken; either may be NULL.  spec is static. */
+/* encoded and arg are taken; either may be NULL.  spec is static.  timeout_ms 0: the
+   context's. */
 tkx_status tkx__unordered_run(tkx_service *service, const tkx__unordered_spec *spec,
-                              tkx__buf *encoded, void *arg, tkx_future **out,
-                              tkx_error **err);
+                              tkx__buf *encoded, void *arg, int64_t timeout_ms,
+                              tkx_future **out, tkx_error **err);
 
 #endif

@@ -117,22 +117,25 @@ static tkx_status optim(live *l, tkx_future **out, tkx_error **err)
 {
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
     tkx_dimuon_params dimuon = TKX_DIMUON_PARAMS_INIT;
+    tkx_optim_options options = TKX_OPTIM_OPTIONS_INIT;
 
     fixture_adam(l->f, &adam);
-    if (jdom_is_null(jdom_get(l->f->args, "dimuon")))
-        return tkx_training_optim_step(l->training, &adam, out, err);
     fixture_dimuon(l->f, &dimuon);
-    return tkx_training_optim_step_dimuon(l->training, &dimuon, out, err);
+    if (jdom_is_null(jdom_get(l->f->args, "dimuon")))
+        options.adam = &adam;
+    else
+        options.dimuon = &dimuon;
+    return tkx_training_optim_step(l->training, &options, out, err);
 }
 
 static tkx_status get_info(live *l, tkx_future **out, tkx_error **err)
 {
-    return tkx_training_get_info(l->training, out, err);
+    return tkx_training_get_info(l->training, 0, out, err);
 }
 
 static tkx_status unload(live *l, tkx_future **out, tkx_error **err)
 {
-    return tkx_training_unload(l->training, out, err);
+    return tkx_training_unload(l->training, 0, out, err);
 }
 
 /* ---- saves and loads ----------------------------------------------------------------
@@ -168,9 +171,11 @@ static tkx_status save_sampler(live *l, tkx_future **out, tkx_error **err)
 static tkx_status save_and_sample(live *l, tkx_future **out, tkx_error **err)
 {
     const char *kind = text(l, "kind");
+    tkx_publish_options options = TKX_PUBLISH_OPTIONS_INIT;
 
-    return tkx_training_save_weights_and_get_sampling_client(
-        l->training, kind && strcmp(kind, "inflight") == 0, out, err);
+    options.is_inflight = kind && strcmp(kind, "inflight") == 0;
+    return tkx_training_save_weights_and_get_sampling_client(l->training, &options, out,
+                                                             err);
 }
 
 static tkx_status save_external(live *l, tkx_future **out, tkx_error **err)
@@ -187,9 +192,11 @@ static tkx_status save_external(live *l, tkx_future **out, tkx_error **err)
 
 static tkx_status load_state(live *l, tkx_future **out, tkx_error **err)
 {
-    return tkx_training_load_state(l->training, text(l, "path"),
-                                   flag(l, "optimizer", false),
-                                   text(l, "weights_access_token"), out, err);
+    tkx_load_options options = TKX_LOAD_OPTIONS_INIT;
+
+    options.with_optimizer = flag(l, "optimizer", false);
+    options.weights_access_token = text(l, "weights_access_token");
+    return tkx_training_load_state(l->training, text(l, "path"), &options, out, err);
 }
 
 /* The graph has no form in the arguments: it is taken from the recorded body. */

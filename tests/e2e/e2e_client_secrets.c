@@ -187,10 +187,12 @@ static void nothing_was_left(void)
 static tkx_status step(tkx_training *training)
 {
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    const tkx_optim_options with_adam = {.struct_size = sizeof with_adam, .adam = &adam};
     tkx_future *future;
     tkx_status st;
 
-    ck_assert_int_eq(tkx_training_optim_step(training, &adam, &future, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_training_optim_step(training, &with_adam, &future, NULL),
+                     TKX_OK);
     st = end(future);
     tkx_future_unref(future);
     return st;

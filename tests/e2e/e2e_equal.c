@@ -127,6 +127,7 @@ static void step(tkx_training *t, int i)
     static int64_t targets[LENGTH];
     static float weights[LENGTH];
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    const tkx_optim_options with_adam = {.struct_size = sizeof with_adam, .adam = &adam};
     const tkx_chunk chunk = tkx_chunk_text(sequences[i], LENGTH);
     const tkx_named_tensor inputs[] = {{"target_tokens", tkx_tensor_i64(targets, LENGTH)},
                                        {"weights", tkx_tensor_f32(weights, LENGTH)}};
@@ -143,7 +144,7 @@ static void step(tkx_training *t, int i)
                                                    NULL, &future, NULL),
                      TKX_OK);
     tkx_future_unref(await(future));
-    ck_assert_int_eq(tkx_training_optim_step(t, &adam, &future, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_training_optim_step(t, &with_adam, &future, NULL), TKX_OK);
     tkx_future_unref(await(future));
 }
 

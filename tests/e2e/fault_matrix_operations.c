@@ -101,9 +101,11 @@ static tkx_future *save_sampler(world *w)
 
 static tkx_future *load_state(world *w)
 {
+    tkx_load_options options = TKX_LOAD_OPTIONS_INIT;
     tkx_future *future;
 
-    MUST(tkx_training_load_state(w->training, w->state_path, 1, NULL, &future, NULL) ==
+    options.with_optimizer = 1;
+    MUST(tkx_training_load_state(w->training, w->state_path, &options, &future, NULL) ==
          TKX_OK);
     return future;
 }
@@ -112,7 +114,7 @@ static tkx_future *unload(world *w)
 {
     tkx_future *future;
 
-    MUST(tkx_training_unload(w->training, &future, NULL) == TKX_OK);
+    MUST(tkx_training_unload(w->training, 0, &future, NULL) == TKX_OK);
     return future;
 }
 

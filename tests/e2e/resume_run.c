@@ -131,12 +131,14 @@ tkx_future *run_call(size_t k)
     static tkx_named_tensor inputs[N_CALLS][2];
     static tkx_datum data[N_CALLS];
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    const tkx_optim_options with_adam = {.struct_size = sizeof with_adam, .adam = &adam};
     tkx_future *future = NULL;
     char name[16];
 
     if (plan[k] == 's') {
         adam.learning_rate = 0.003;
-        ck_assert_int_eq(tkx_training_optim_step(training, &adam, &future, NULL), TKX_OK);
+        ck_assert_int_eq(tkx_training_optim_step(training, &with_adam, &future, NULL),
+                         TKX_OK);
         return future;
     }
     if (plan[k] == 'S') {

@@ -104,6 +104,7 @@ static tkx_future *start_pass(tkx_training *training, const text *t)
 static void train(tkx_training *t)
 {
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    const tkx_optim_options with_adam = {.struct_size = sizeof with_adam, .adam = &adam};
     tkx_future *passes[N_STEPS], *steps[N_STEPS], *bad;
     tkx_error *err = NULL;
     text good, wrong;
@@ -112,7 +113,7 @@ static void train(tkx_training *t)
     set_text(&wrong, 100000);
     for (int i = 0; i < N_STEPS; i++) {
         passes[i] = start_pass(t, &good);
-        must(tkx_training_optim_step(t, &adam, &steps[i], &err), err, "optim_step");
+        must(tkx_training_optim_step(t, &with_adam, &steps[i], &err), err, "optim_step");
     }
     for (int i = 0; i < N_STEPS; i++) {
         await(passes[i], "forward_backward", 0);
@@ -134,7 +135,7 @@ static void sample(tkx_training *t)
     tkx_sampling *sampling;
     tkx_error *err = NULL;
 
-    must(tkx_training_save_weights_and_get_sampling_client(t, 0, &future, &err), err,
+    must(tkx_training_save_weights_and_get_sampling_client(t, NULL, &future, &err), err,
          "save_weights_and_get_sampling_client");
     await(future, "save_weights_and_get_sampling_client", 0);
     must(tkx_future_take_sampling(future, &sampling, &err), err, "sampling client");

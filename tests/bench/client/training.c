@@ -94,6 +94,7 @@ static void on_optim(tkx_future *future, void *user_data)
 static void start_step(pipeline *p)
 {
     const tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    const tkx_optim_options with_adam = {.struct_size = sizeof with_adam, .adam = &adam};
     tkx_error *error = NULL;
     tkx_future *optim;
 
@@ -102,7 +103,7 @@ static void start_step(pipeline *p)
     must(tkx_future_on_complete(submit_batch(p->training, p->batch, "cross_entropy"),
                                 on_forward, p, &error),
          error, "callback");
-    must(tkx_training_optim_step(p->training, &adam, &optim, &error), error,
+    must(tkx_training_optim_step(p->training, &with_adam, &optim, &error), error,
          "optim_step");
     must(tkx_future_on_complete(optim, on_optim, p, &error), error, "callback");
 }

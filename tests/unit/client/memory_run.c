@@ -103,8 +103,9 @@ void memory_step(tkx_training *t)
                                               NULL) == TKX_OK;
     n += tkx_training_optim_step(t, NULL, &f[n], NULL) == TKX_OK;
     n += tkx_training_save_state(t, "x", NULL, &f[n], NULL) == TKX_OK;
-    n += tkx_training_save_weights_and_get_sampling_client(t, 0, &f[n], NULL) == TKX_OK;
-    n += tkx_training_get_info(t, &f[n], NULL) == TKX_OK;
+    n +=
+        tkx_training_save_weights_and_get_sampling_client(t, NULL, &f[n], NULL) == TKX_OK;
+    n += tkx_training_get_info(t, 0, &f[n], NULL) == TKX_OK;
     if (n > 0)
         tkx_future_set_deadline(f[0], 900000, NULL);
     for (size_t i = 0; i < n; i++) {

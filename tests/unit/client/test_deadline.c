@@ -110,7 +110,7 @@ static tkx_status limited_optim(tkx_training *t, int64_t limit_ms, size_t size,
     o.timeout_ms = limit_ms;
     if (size)
         o.struct_size = offsetof(tkx_optim_options, timeout_ms);
-    return tkx_training_optim_step_with(t, &o, out, NULL);
+    return tkx_training_optim_step(t, &o, out, NULL);
 }
 
 static tkx_status limited_load(tkx_training *t, int64_t limit_ms, size_t size,
@@ -121,7 +121,7 @@ static tkx_status limited_load(tkx_training *t, int64_t limit_ms, size_t size,
     o.timeout_ms = limit_ms;
     if (size)
         o.struct_size = offsetof(tkx_load_options, timeout_ms);
-    return tkx_training_load_state_with(t, "tinker://M/weights/x", &o, out, NULL);
+    return tkx_training_load_state(t, "tinker://M/weights/x", &o, out, NULL);
 }
 
 static tkx_status limited_save(tkx_training *t, int64_t limit_ms, size_t size,
@@ -157,8 +157,27 @@ static tkx_status limited_external(tkx_training *t, int64_t limit_ms, size_t siz
     return tkx_training_save_weights_external(t, "x", &o, out, NULL);
 }
 
+static tkx_status limited_publish(tkx_training *t, int64_t limit_ms, size_t size,
+                                  tkx_future **out)
+{
+    tkx_publish_options o = TKX_PUBLISH_OPTIONS_INIT;
+
+    o.timeout_ms = limit_ms;
+    if (size)
+        o.struct_size = offsetof(tkx_publish_options, timeout_ms);
+    return tkx_training_save_weights_and_get_sampling_client(t, &o, out, NULL);
+}
+
+/* No struct: the call itself has the limit, or none. */
+static tkx_status limited_unload(tkx_training *t, int64_t limit_ms, size_t size,
+                                 tkx_future **out)
+{
+    return tkx_training_unload(t, size ? 0 : limit_ms, out, NULL);
+}
+
 static tkx_status (*const limited[])(tkx_training *, int64_t, size_t, tkx_future **) = {
-    limited_optim, limited_load, limited_save, limited_sampler, limited_external};
+    limited_optim,    limited_load,    limited_save,  limited_sampler,
+    limited_external, limited_publish, limited_unload};
 
 /* Loop: the kind of step.  A struct from before the limit has none. */
 START_TEST(each_step_may_have_a_limit_of_its_own)
@@ -194,7 +213,7 @@ START_TEST(a_step_has_one_family_of_parameters)
     tkx_training *t = scripted_lora(&s);
     o.adam = &adam;
     o.dimuon = &dimuon;
-    ck_assert_int_eq(tkx_training_optim_step_with(t, &o, &future, NULL),
+    ck_assert_int_eq(tkx_training_optim_step(t, &o, &future, NULL),
                      TKX_ERR_INVALID_ARGUMENT);
     ck_assert_ptr_null(future);
     tkx_training_free(t);

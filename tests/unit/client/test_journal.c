@@ -346,16 +346,18 @@ END_TEST
 START_TEST(no_secret_is_written_down)
 {
     tkx_checkpoint_options options = TKX_CHECKPOINT_OPTIONS_INIT;
+    tkx_load_options load = TKX_LOAD_OPTIONS_INIT;
     tkx_future *future;
     tkx_training *t = begin();
 
+    load.weights_access_token = "secret";
     options.path = "tinker://x/weights/y";
     options.weights_access_token = "secret";
     options.journal = journal;
     ck_assert_int_eq(
         tkx_service_create_from_checkpoint(s.service, &options, &future, NULL),
         TKX_ERR_UNSUPPORTED);
-    ck_assert_int_eq(tkx_training_load_state(t, options.path, 0, "secret", &future, NULL),
+    ck_assert_int_eq(tkx_training_load_state(t, options.path, &load, &future, NULL),
                      TKX_ERR_UNSUPPORTED);
     finish(t);
 }

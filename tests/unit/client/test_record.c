@@ -74,6 +74,7 @@ static results work(double learning_rate)
     tkx_sampling *sampling = scripted_sampling(&s);
     tkx_sample_request request = TKX_SAMPLE_REQUEST_INIT;
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    const tkx_optim_options with_adam = {.struct_size = sizeof with_adam, .adam = &adam};
     tkx_forward_backward_output *output;
     tkx_optim_step_result *step;
     tkx_sample_response *response;
@@ -90,7 +91,7 @@ static results work(double learning_rate)
     ck_assert_int_eq(tkx_training_forward_backward(t, data, 1500, TKX_LOSS_CROSS_ENTROPY,
                                                    NULL, &a, NULL),
                      TKX_OK);
-    ck_assert_int_eq(tkx_training_optim_step(t, &adam, &b, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_training_optim_step(t, &with_adam, &b, NULL), TKX_OK);
     ck_assert_int_eq(tkx_sampling_sample(sampling, &request, 0, &c, NULL), TKX_OK);
     end(a);
     end(b);
@@ -188,13 +189,14 @@ END_TEST
 START_TEST(a_mismatch_says_what_was_expected)
 {
     tkx_adam_params adam = TKX_ADAM_PARAMS_INIT;
+    const tkx_optim_options with_adam = {.struct_size = sizeof with_adam, .adam = &adam};
     tkx_replay_info info = TKX_REPLAY_INFO_INIT;
     tkx_future *future;
 
     record_run();
     begin_replay();
     tkx_training *t = scripted_lora(&s);
-    ck_assert_int_eq(tkx_training_optim_step(t, &adam, &future, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_training_optim_step(t, &with_adam, &future, NULL), TKX_OK);
     fake_io_turn(s.io); /* the recorded one is the third of its model */
     const char *why = tkx_error_message(tkx_future_error(future));
     scripted_expect(&s, future, TKX_ERR_PROTOCOL);

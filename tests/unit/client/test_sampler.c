@@ -79,6 +79,34 @@ START_TEST(survives_memory_failure)
 }
 END_TEST
 
+/* A request without a limit has that of the context, on this machine too. */
+START_TEST(the_contexts_limit_counts)
+{
+    static const int32_t tokens[] = {5, 9, 200};
+    tkx_context_options c = TKX_CONTEXT_OPTIONS_INIT;
+    tkx_sampler_options o = local_options();
+    const tkx_chunk chunk = tkx_chunk_text(tokens, 3);
+    tkx_sample_request r = TKX_SAMPLE_REQUEST_INIT;
+    tkx_sampler *sampler;
+    tkx_future *future;
+
+    c.base_url = "http://localhost";
+    c.call_timeout_ms = 1;
+    ck_assert_int_eq(tkx_context_new(&c, &o.context, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_sampler_new(&o, &sampler, NULL), TKX_OK);
+    r.prompt = (tkx_model_input){&chunk, 1};
+    r.params.stop_kind = TKX_STOP_TOKENS;
+    tkx_local_pause(local, 1); /* it would take for ever */
+    ck_assert_int_eq(tkx_sampler_sample(sampler, &r, NULL, 0, &future, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_future_wait(future, -1, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_error_status(tkx_future_error(future)), TKX_ERR_TIMEOUT);
+    tkx_local_pause(local, 0);
+    tkx_future_unref(future);
+    tkx_sampler_free(sampler);
+    tkx_context_free(o.context);
+}
+END_TEST
+
 /* Freed with a request open: that ends, and so does the context. */
 START_TEST(a_context_of_its_own)
 {
@@ -121,6 +149,7 @@ int main(void)
     tcase_add_checked_fixture(tc, open_model, close_model);
     tcase_add_test(tc, options_of_other_sizes);
     tcase_add_test(tc, survives_memory_failure);
+    tcase_add_test(tc, the_contexts_limit_counts);
     tcase_add_test(tc, a_context_of_its_own);
     suite_add_tcase(suite, tc);
     return run_suite(suite);

@@ -288,13 +288,13 @@ START_TEST(models_are_saved_elsewhere_and_unloaded)
     ck_assert_ptr_nonnull(strstr(body, "\"note\":\"n\""));
     ck_assert_ptr_nonnull(strstr(body, "\"seq_id\":1"));
 
-    ck_assert_int_eq(tkx_training_unload(training, &future, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_training_unload(training, 0, &future, NULL), TKX_OK);
     scripted_expect(&s, future, TKX_OK);
     ck_assert_str_eq(fake_io_sent(s.io, scripted_last(&s, "unload_model"))->body,
                      "{\"model_id\":\"M\",\"type\":\"unload_model\"}");
     tkx_future_unref(future);
     s.missing = "unload_model";
-    ck_assert_int_eq(tkx_training_unload(training, &future, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_training_unload(training, 0, &future, NULL), TKX_OK);
     scripted_expect(&s, future, TKX_OK);
     tkx_training_free(training);
 }
