@@ -129,7 +129,7 @@ tkx_status tkx_local_adapter_load(tkx_local *local, const char *path,
     adapter->local = local;
     st = tkx__adapter_open(path, local->weights, &adapter->adapter, err);
     if (st == TKX_OK && local->compute == TKX_LOCAL_COMPUTE_FAST)
-        st = tkx__adapter_halve(adapter->adapter, err);
+        st = tkx__adapter_arrange(adapter->adapter, err);
     if (st == TKX_OK) {
         *out = adapter;
         return TKX_OK;

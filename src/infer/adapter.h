@@ -38,11 +38,12 @@ tkx_status tkx__adapter_parse(const void *config, size_t config_size, const void
                               const tkx__weights *weights, tkx__adapter **out,
                               tkx_error **err);
 /*
- * For the fast mode, before first use: keep float32 matrices in half precision, which is
- * finer than that mode's activations and half of the bytes that every token reads.
- * Matrices whose values do not fit, and experts' (which may share one), stay.
+ * For the fast mode, before first use: copy matrices into the order in which steps read
+ * them, float32 ones in half precision, which is finer than that mode's activations and
+ * half of the bytes that every token reads.  Values that half precision does not hold
+ * stay float32; experts' matrices (which may share one) stay as they are.
  */
-tkx_status tkx__adapter_halve(tkx__adapter *adapter, tkx_error **err);
+tkx_status tkx__adapter_arrange(tkx__adapter *adapter, tkx_error **err);
 tkx__adapter *tkx__adapter_ref(tkx__adapter *adapter);
 void tkx__adapter_unref(tkx__adapter *adapter);
 

@@ -276,7 +276,7 @@ void tkx__avx2_tile_f(const tkx__tile *t)
 {
     bool is_plain = tkx__wtype_block_cols(t->type) == 1;
 
-    if (is_plain && t->n_tok <= TKX__FEW_TOKENS)
+    if (is_plain && t->n_tok <= TKX__FEW_TOKENS && !t->is_packed)
         tkx__avx2_few_f(t);
     else if (!tkx__avx2_narrow_f(t))
         several(t, is_plain);

@@ -1,44 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * avx2_narrow.c - matrices of few columns (the B of an adapter) against many tokens.
+ * avx2_narrow.c - plain matrices of few columns: the B of an adapter.
  *
  * A lane of the sum holds one or two products only, so adding lanes up would take longer
- * than multiplying.  Here lanes are rows: 16 rows are turned column by column, each lane
- * of the definition is a register of 8 rows, and the tree of sums is additions.
+ * than multiplying.  Here lanes are rows: 16 rows stand as two strips (strips.h), each
+ * lane of the definition is a register of 8 rows, and the tree of sums is additions.
+ * Matrices in the file's order are turned first, which takes as long as four tokens do.
  */
-#include "infer/kernels/avx2.h"
+#include <string.h>
 
-#define ROWS 16
+#include "infer/kernels/avx2_float.h"
+#include "infer/kernels/strips.h"
+
+#define ROWS (2 * TKX__STRIP_ROWS)
 #define COLS TKX__NARROW_COLS
 
-/* Rows r0 .. r0+15 (the last one again where there are none) as [n_cols][16]. */
-static void fill(const tkx__tile *t, size_t r0, float *panel)
-{
-    float row[COLS];
+/* Half precision is converted where it is multiplied for so many tokens. */
+#define FEW 2
 
-    for (size_t r = 0; r < ROWS; r++) {
-        size_t at = r0 + r < t->n_rows ? r0 + r : t->n_rows - 1;
-
-        tkx__avx2_decode(t->type, t->w + at * t->row_size, t->n_cols, row);
-        for (size_t c = 0; c < t->n_cols; c++)
-            panel[c * ROWS + r] = row[c];
-    }
-}
+/* Two strips, and where the sums of 16 rows go. */
+typedef struct piece {
+    const uint8_t *w[2];
+    size_t n_cols;
+    const float *x[2];
+    float *out[2];
+} piece;
 
 /* Columns lane, lane + 8, .. of 16 rows and n_tok tokens. */
-TKX__INLINE void lane_sums(const float *panel, size_t n_cols, const float *const x[2],
-                           size_t lane, int n_tok, __m256 acc[2][2])
+TKX__INLINE void lane_sums(tkx__wtype type, const piece *p, size_t lane, int n_tok,
+                           __m256 acc[2][2])
 {
     TKX__UNROLL
     for (int t = 0; t < n_tok; t++)
         acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-    for (size_t c = lane; c < n_cols; c += 8) {
-        __m256 w0 = _mm256_loadu_ps(panel + c * ROWS);
-        __m256 w1 = _mm256_loadu_ps(panel + c * ROWS + 8);
+    for (size_t c = lane; c < p->n_cols; c += 8) {
+        __m256 w0 = load_plain(type, p->w[0], c * TKX__STRIP_ROWS);
+        __m256 w1 = load_plain(type, p->w[1], c * TKX__STRIP_ROWS);
 
         TKX__UNROLL
         for (int t = 0; t < n_tok; t++) {
-            __m256 v = _mm256_broadcast_ss(x[t] + c);
+            __m256 v = _mm256_broadcast_ss(p->x[t] + c);
 
             acc[t][0] = _mm256_fmadd_ps(w0, v, acc[t][0]);
             acc[t][1] = _mm256_fmadd_ps(w1, v, acc[t][1]);
@@ -47,13 +48,13 @@ TKX__INLINE void lane_sums(const float *panel, size_t n_cols, const float *const
 }
 
 /* (lane) + (lane + 4) */
-TKX__INLINE void pair_sums(const float *panel, size_t n_cols, const float *const x[2],
-                           size_t lane, int n_tok, __m256 sum[2][2])
+TKX__INLINE void pair_sums(tkx__wtype type, const piece *p, size_t lane, int n_tok,
+                           __m256 sum[2][2])
 {
     __m256 other[2][2];
 
-    lane_sums(panel, n_cols, x, lane, n_tok, sum);
-    lane_sums(panel, n_cols, x, lane + 4, n_tok, other);
+    lane_sums(type, p, lane, n_tok, sum);
+    lane_sums(type, p, lane + 4, n_tok, other);
     TKX__UNROLL
     for (int t = 0; t < n_tok; t++) {
         sum[t][0] = _mm256_add_ps(sum[t][0], other[t][0]);
@@ -61,57 +62,109 @@ TKX__INLINE void pair_sums(const float *panel, size_t n_cols, const float *const
     }
 }
 
-TKX__INLINE void multiply(const float *panel, size_t n_cols, const float *const x[2],
-                          int n_tok, float *const out[2])
+TKX__INLINE void multiply(tkx__wtype type, const piece *p, int n_tok)
 {
     __m256 even[2][2];
     __m256 odd[2][2];
     __m256 more[2][2];
 
-    pair_sums(panel, n_cols, x, 0, n_tok, even);
-    pair_sums(panel, n_cols, x, 2, n_tok, more);
+    pair_sums(type, p, 0, n_tok, even);
+    pair_sums(type, p, 2, n_tok, more);
     TKX__UNROLL
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < 2; r++)
             even[t][r] = _mm256_add_ps(even[t][r], more[t][r]);
-    pair_sums(panel, n_cols, x, 1, n_tok, odd);
-    pair_sums(panel, n_cols, x, 3, n_tok, more);
+    pair_sums(type, p, 1, n_tok, odd);
+    pair_sums(type, p, 3, n_tok, more);
     TKX__UNROLL
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < 2; r++)
             _mm256_storeu_ps(
-                out[t] + 8 * r,
+                p->out[t] + TKX__STRIP_ROWS * r,
                 _mm256_add_ps(even[t][r], _mm256_add_ps(odd[t][r], more[t][r])));
+}
+
+static void multiply_some(tkx__wtype type, const piece *p, size_t n_tok)
+{
+    if (type == TKX__W_F16 && n_tok == 2)
+        multiply(TKX__W_F16, p, 2);
+    else if (type == TKX__W_F16)
+        multiply(TKX__W_F16, p, 1);
+    else if (n_tok == 2)
+        multiply(TKX__W_F32, p, 2);
+    else
+        multiply(TKX__W_F32, p, 1);
+}
+
+/* ---- strips of float32 ---- */
+
+TKX__INLINE void widen(tkx__wtype type, const uint8_t *strip, size_t n_cols, float *out)
+{
+    for (size_t i = 0; i < n_cols * TKX__STRIP_ROWS; i += 8)
+        _mm256_storeu_ps(out + i, load_plain(type, strip, i));
+}
+
+/* Rows r0 .. r0 + 7 (the last one again where there are none). */
+static void turn(const tkx__tile *t, size_t r0, float *out)
+{
+    float row[COLS];
+
+    for (size_t r = 0; r < TKX__STRIP_ROWS; r++) {
+        size_t at = r0 + r < t->n_rows ? r0 + r : t->n_rows - 1;
+
+        tkx__avx2_decode(t->type, t->w + at * t->row_size, t->n_cols, row);
+        for (size_t c = 0; c < t->n_cols; c++)
+            out[c * TKX__STRIP_ROWS + r] = row[c];
+    }
+}
+
+/* Points p at rows r .. r + 15; returns the type they stand there in. */
+static tkx__wtype find_strips(const tkx__tile *t, size_t r, piece *p)
+{
+    float *made = t->scratch; /* [2][n_cols][8] */
+    bool is_as_stored = t->is_packed && (t->type == TKX__W_F32 ||
+                                         (t->type == TKX__W_F16 && t->n_tok <= FEW));
+
+    for (size_t i = 0; i < 2; i++, made += TKX__STRIP_ROWS * t->n_cols) {
+        size_t r0 = r + i * TKX__STRIP_ROWS;
+        const uint8_t *strip = t->w + (r0 < t->n_rows ? r0 : r) * t->row_size;
+
+        p->w[i] = is_as_stored ? strip : (const uint8_t *)made;
+        if (is_as_stored)
+            continue;
+        if (!t->is_packed)
+            turn(t, r0, made);
+        else if (t->type == TKX__W_F16)
+            widen(TKX__W_F16, strip, t->n_cols, made);
+        else
+            widen(TKX__W_BF16, strip, t->n_cols, made);
+    }
+    return is_as_stored ? t->type : TKX__W_F32;
 }
 
 bool tkx__avx2_narrow_f(const tkx__tile *t)
 {
-    float *panel = t->scratch; /* [n_cols][16] */
-    float spare[2][ROWS] = {{0}};
+    float spare[2][ROWS];
 
     if (t->n_cols > COLS || t->n_cols % 8 != 0 || tkx__wtype_block_cols(t->type) != 1)
         return false;
     for (size_t r = 0; r < t->n_rows; r += ROWS) {
         size_t n_rows = t->n_rows - r < ROWS ? t->n_rows - r : ROWS;
+        piece p = {.n_cols = t->n_cols};
+        tkx__wtype type = find_strips(t, r, &p);
 
-        fill(t, r, panel);
         for (size_t tok = 0; tok < t->n_tok; tok += 2) {
             size_t n_tok = t->n_tok - tok < 2 ? 1 : 2;
-            const float *x[2] = {0};
-            float *out[2] = {spare[0], spare[1]};
 
             for (size_t i = 0; i < n_tok; i++) {
-                x[i] = (const float *)(const void *)tkx__tile_act(t, tok + i);
-                if (n_rows == ROWS)
-                    out[i] = t->out + (tok + i) * t->out_stride + r;
+                p.x[i] = (const float *)(const void *)tkx__tile_act(t, tok + i);
+                p.out[i] =
+                    n_rows == ROWS ? t->out + (tok + i) * t->out_stride + r : spare[i];
             }
-            if (n_tok == 2)
-                multiply(panel, t->n_cols, x, 2, out);
-            else
-                multiply(panel, t->n_cols, x, 1, out);
+            multiply_some(type, &p, n_tok);
             for (size_t i = 0; n_rows < ROWS && i < n_tok; i++)
-                for (size_t j = 0; j < n_rows; j++)
-                    t->out[(tok + i) * t->out_stride + r + j] = spare[i][j];
+                memcpy(t->out + (tok + i) * t->out_stride + r, spare[i],
+                       n_rows * sizeof(float));
         }
     }
     return true;

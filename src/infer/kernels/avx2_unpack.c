@@ -187,6 +187,7 @@ void tkx__avx2_pack(tkx__wtype type, const uint8_t *const rows[TKX__STRIP_ROWS],
         pack(TKX__W_Q6_K, rows, n_blocks, out);
         break;
     default:
+        tkx__strip_pack(type, rows, n_blocks, out);
         break;
     }
 }

@@ -163,6 +163,7 @@ static void add_b(const tkx__work *w, const unit *u, size_t n_lora, const tkx__t
     tkx__tile t = {
         .type = l->b->type,
         .w = (const uint8_t *)l->b->data + row * l->b->row_size,
+        .is_packed = l->b->is_packed,
         .row_size = l->b->row_size,
         .n_rows = done->n_rows,
         .n_cols = l->b->n_cols,

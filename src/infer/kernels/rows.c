@@ -16,7 +16,7 @@ static void decode_packed(const tkx__kernels *k, const tkx__matrix *w, size_t ro
 {
     size_t block = tkx__wtype_block_cols(w->type);
     size_t size = tkx__wtype_block_size(w->type);
-    size_t at_once = block == 32 ? 16 : 2;
+    size_t at_once = block == 32 ? 16 : block == 1 ? TKX__NARROW_COLS : 2;
     size_t n_blocks = w->n_cols / block;
     const uint8_t *strip =
         (const uint8_t *)w->data + row / TKX__STRIP_ROWS * TKX__STRIP_ROWS * w->row_size;
@@ -43,8 +43,11 @@ void tkx__matrix_row(const tkx__kernels *k, const tkx__matrix *w, size_t row, fl
 
 bool tkx__matrix_can_pack(const tkx__kernels *k, const tkx__matrix *w)
 {
+    bool is_plain = tkx__wtype_block_cols(w->type) == 1;
+    bool is_narrow = w->n_cols <= TKX__NARROW_COLS && w->n_cols % 8 == 0;
+
     return k->pack && !w->is_packed && w->data && w->n_rows % TKX__STRIP_ROWS == 0 &&
-           tkx__strip_shape_of(w->type).n_words > 0;
+           (!is_plain || is_narrow);
 }
 
 void tkx__matrix_pack(const tkx__kernels *k, const tkx__matrix *w, size_t first, size_t n,

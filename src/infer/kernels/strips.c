@@ -9,6 +9,11 @@
 tkx__strip_shape tkx__strip_shape_of(tkx__wtype type)
 {
     switch (type) {
+    case TKX__W_F32:
+        return (tkx__strip_shape){0, 0, 0, 1, false};
+    case TKX__W_F16:
+    case TKX__W_BF16:
+        return (tkx__strip_shape){0, 1, 0, 0, false};
     case TKX__W_Q4_0:
         return (tkx__strip_shape){0, 1, 2, 4, false};
     case TKX__W_Q4_1:

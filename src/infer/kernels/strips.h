@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * infer/kernels/strips.h - quantised weights in kernel order: strips of 8 rows.
+ * infer/kernels/strips.h - weights in kernel order: strips of 8 rows.
  *
  * A strip holds, block of columns after block of columns, what the file has of 8 rows,
  * element by element: the scale of row 0, of row 1, ..; then 4 bytes of row 0, 4 of row
@@ -31,7 +31,8 @@ typedef struct tkx__strip_shape {
     bool has_bits; /* the first word holds high bits */
 } tkx__strip_shape;
 
-/* Zeros for types without strips (plain ones). */
+/* Plain types have blocks of one column; only narrow matrices of theirs become strips. */
+#define TKX__NARROW_COLS 64
 tkx__strip_shape tkx__strip_shape_of(tkx__wtype type);
 
 /* Bits 4 s + j of a word to bit s of byte j, and back. */

@@ -202,6 +202,14 @@ static void assert_reference_packs_alike(const tkx__matrix *w,
     free(strip);
 }
 
+/* Columns of a matrix that may be packed: of a plain one few. */
+static size_t chance_cols(uint32_t *seed, tkx__wtype type)
+{
+    size_t block = tkx__wtype_block_cols(type);
+
+    return block == 1 ? 8 * (1 + chance(seed) % 8) : block * (1 + chance(seed) % 5);
+}
+
 /* In kernel order: the same bits for any number of tokens, and the same rows. */
 START_TEST(packing_changes_nothing)
 {
@@ -212,7 +220,7 @@ START_TEST(packing_changes_nothing)
 
     ck_assert_int_eq(tkx__kernels_select(NULL, &k, NULL), TKX_OK);
     for (size_t i = 0; i < sizeof toks / sizeof *toks; i++) {
-        size_t cols = tkx__wtype_block_cols(type) * (1 + chance(&seed) % 5);
+        size_t cols = chance_cols(&seed, type);
         size_t rows = 8 * (1 + chance(&seed) % 12);
         size_t n = toks[i] * (rows + 3);
         tkx__matrix w = chance_matrix(&seed, type, rows, cols);
@@ -304,6 +312,56 @@ START_TEST(products_of_a_group)
 }
 END_TEST
 
+/* An adapter's B in kernel order: the same bits for any number of tokens. */
+START_TEST(adapters_packed)
+{
+    static const size_t toks[] = {1, 2, 3, 4, 9, 17, 130};
+    const tkx__kernels *k = NULL;
+    uint32_t seed = 10;
+
+    ck_assert_int_eq(tkx__kernels_select(NULL, &k, NULL), TKX_OK);
+    for (size_t i = 0; i < sizeof toks / sizeof *toks; i++) {
+        size_t n = toks[i];
+        size_t rows = 8 * (1 + chance(&seed) % 30);
+        tkx__matrix w = chance_matrix(&seed, TKX__W_Q8_0, rows, 64);
+        tkx__matrix a = chance_matrix(&seed, TKX__W_F16, 16, 64);
+        tkx__matrix b = chance_matrix(&seed, TKX__W_F16, rows, 16);
+        tkx__matrix packed = b;
+        unsigned char *strips = malloc(rows * b.row_size);
+        float *x = chance_floats(&seed, n * 64);
+        float *y[2] = {calloc(n * rows, sizeof(float)), calloc(n * rows, sizeof(float))};
+
+        if (tkx__matrix_can_pack(k, &b)) {
+            tkx__matrix_pack(k, &b, 0, rows, strips);
+            packed.data = strips;
+            packed.is_packed = true;
+        }
+        for (size_t j = 0; j < 2; j++) {
+            tkx__lora_use use = {&a, j ? &packed : &b, 0.5f, NULL, n};
+            setup s = open_setup(k, 2, TKX__COMPUTE_FAST, n, 64);
+
+            tkx__matmul(s.work, x, 64, n,
+                        &(tkx__product){.w = &w,
+                                        .y = y[j],
+                                        .y_stride = rows,
+                                        .n_tok = n,
+                                        .loras = &use,
+                                        .n_loras = 1},
+                        1);
+            close_setup(&s);
+        }
+        assert_same(y[0], y[1], n * rows, "packed B", b.type, rows, 16, n);
+        free(y[1]);
+        free(y[0]);
+        free(x);
+        free(strips);
+        free((void *)b.data);
+        free((void *)a.data);
+        free((void *)w.data);
+    }
+}
+END_TEST
+
 /* Rows of one batch under two adapters and none. */
 START_TEST(adapters_per_row)
 {
@@ -383,6 +441,7 @@ int main(void)
     tcase_add_loop_test(tc, batch_and_threads_change_nothing, 0, (int)n_wtypes);
     tcase_add_loop_test(tc, packing_changes_nothing, 0, (int)n_wtypes);
     tcase_add_test(tc, products_of_a_group);
+    tcase_add_test(tc, adapters_packed);
     tcase_add_test(tc, adapters_per_row);
     tcase_add_test(tc, unknown_set_is_an_error);
     suite_add_tcase(s, tc);
