@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "model/tokenizer/unicode.h"
 #include "model/tokenizer/utf8.h"
+#include "model/tokenizer/vec16.h"
 
 /* Looking for a text costs its length at every place of the input. */
 #define MAX_TEXT 1024
@@ -21,6 +22,28 @@ void tkx__added_clear(tkx__added *added)
     tkx__trie_clear(&added->trie);
     tkx__free(added->tokens);
     *added = (tkx__added){0};
+}
+
+static void note_pair(tkx__added *added, unsigned first, unsigned second)
+{
+    unsigned pair = first << 8 | second;
+
+    added->pairs[pair >> 6] |= UINT64_C(1) << (pair & 63);
+}
+
+/* What find_start() goes by. */
+static void note_start(tkx__added *added, const uint8_t *text, size_t n)
+{
+    if (!added->trie.is_first[text[0]]) {
+        if (added->n_firsts < TKX__FEW_FIRSTS)
+            added->firsts[added->n_firsts] = text[0];
+        added->n_firsts++;
+    }
+    if (n > 1)
+        note_pair(added, text[0], text[1]);
+    else
+        for (unsigned second = 0; second < 256; second++)
+            note_pair(added, text[0], second);
 }
 
 tkx_status tkx__added_put(tkx__added *added, const tkx__added_token *token,
@@ -43,6 +66,7 @@ tkx_status tkx__added_put(tkx__added *added, const tkx__added_token *token,
     }
     added->tokens[added->n_tokens++] = *token;
     added->n_plain += !token->is_special;
+    note_start(added, text, n);
     return tkx__trie_put(&added->trie, text, n, (uint32_t)(added->n_tokens - 1), err);
 }
 
@@ -77,6 +101,53 @@ static size_t blanks_after(const uint8_t *text, size_t n, size_t at)
     return at;
 }
 
+static bool may_start(const tkx__added *added, const uint8_t *text, size_t at, size_t n)
+{
+    unsigned pair;
+
+    if (at + 1 >= n)
+        return true;
+    pair = (unsigned)text[at] << 8 | text[at + 1];
+    return added->pairs[pair >> 6] >> (pair & 63) & 1;
+}
+
+#if defined(TKX__HAS_VEC16)
+
+/* Of 64 bytes, those that begin a text. */
+TKX__FORCE_INLINE uint64_t firsts_in(const tkx__added *added, const uint8_t *text)
+{
+    tkx__vec hits[4];
+
+    for (size_t q = 0; q < 4; q++) {
+        const tkx__vec v = tkx__vec_load(text + 16 * q);
+
+        hits[q] = tkx__vec_is(v, added->firsts[0]);
+        for (size_t i = 1; i < added->n_firsts; i++)
+            hits[q] = tkx__vec_either(hits[q], tkx__vec_is(v, added->firsts[i]));
+    }
+    return tkx__vec_bits_of(hits[0], hits[1], hits[2], hits[3]);
+}
+
+#endif
+
+/* The next place from at on where the trie is worth a walk; n: none. */
+static size_t find_start(const tkx__added *added, const uint8_t *text, size_t at,
+                         size_t n)
+{
+#if defined(TKX__HAS_VEC16)
+    for (; added->n_firsts <= TKX__FEW_FIRSTS && n - at > 64; at += 64) {
+        uint64_t hits = firsts_in(added, text + at);
+
+        for (; hits; hits &= hits - 1)
+            if (may_start(added, text, at + (size_t)__builtin_ctzll(hits), n))
+                return at + (size_t)__builtin_ctzll(hits);
+    }
+#endif
+    while (at < n && !may_start(added, text, at, n))
+        at++;
+    return at;
+}
+
 bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, size_t from,
                      size_t *scan_at, bool skips_special, tkx__added_match *match)
 {
@@ -89,8 +160,7 @@ bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, siz
         uint32_t index = 0;
         size_t size;
 
-        while (at < n && !added->trie.is_first[text[at]])
-            at++;
+        at = find_start(added, text, at, n);
         size = at < n ? tkx__trie_longest(&added->trie, text + at, n - at, &index) : 0;
         if (size == 0) {
             at++;

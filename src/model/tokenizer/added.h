@@ -22,8 +22,14 @@ typedef struct tkx__added_token {
     bool strips_right;
 } tkx__added_token;
 
+#define TKX__FEW_FIRSTS 4
+
 typedef struct tkx__added {
     tkx__trie trie; /* value: index in tokens */
+    /* Where a text may begin, without walking the trie: */
+    uint8_t firsts[TKX__FEW_FIRSTS]; /* first bytes while they are few */
+    size_t n_firsts;
+    uint64_t pairs[65536 / 64]; /* bit of the first two bytes, first << 8 | second */
     tkx__added_token *tokens;
     size_t n_tokens;
     size_t capacity;

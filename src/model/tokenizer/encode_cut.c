@@ -120,14 +120,15 @@ static tkx_status cut_once(tkx__encoder *e, size_t i, const uint8_t *text, size_
 
 /* ---- blocks ---- */
 
-static inline bool is_letter(uint8_t c)
+static inline bool is_printed(uint8_t c)
 {
-    return (uint8_t)((c | 0x20) - 'a') < 26;
+    return (uint8_t)(c - '!') < 0x7F - '!';
 }
 
 /*
  * A place behind at where all expressions with a block function begin a piece, and where
- * the text before it is cut as if it went on: behind a line end between two letters.
+ * the text before it is cut as if it went on: behind a lone line end, but not before a
+ * slash, which may belong to it.
  */
 static size_t sure_cut(const uint8_t *text, size_t at, size_t n)
 {
@@ -137,7 +138,7 @@ static size_t sure_cut(const uint8_t *text, size_t at, size_t n)
         if (!end)
             break;
         at = (size_t)(end - text);
-        if (is_letter(end[-1]) && is_letter(end[1]))
+        if (is_printed(end[-1]) && is_printed(end[1]) && end[1] != '/')
             return at + 1;
     }
     return n;

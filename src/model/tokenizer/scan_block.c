@@ -13,130 +13,42 @@
 
 #include "model/tokenizer/pre_names.h"
 #include "model/tokenizer/pretok.h"
+#include "model/tokenizer/vec16.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#define HAS_BLOCKS 1
-#elif defined(__aarch64__) && defined(__ARM_NEON)
-#include <arm_neon.h>
-#define HAS_BLOCKS 1
-#endif
+#if defined(TKX__HAS_VEC16)
 
-#if defined(HAS_BLOCKS)
-
-#define FORCE_INLINE static inline __attribute__((always_inline))
+#define FORCE_INLINE TKX__FORCE_INLINE
 #define LOOK_AHEAD 2
 
-/* ---- sixteen bytes at a time ---- */
-
-#if defined(__SSE2__)
-
-typedef __m128i vec;
-
-FORCE_INLINE vec load(const uint8_t *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-FORCE_INLINE vec each(uint8_t c)
-{
-    return _mm_set1_epi8((char)c);
-}
-
-FORCE_INLINE vec is(vec v, uint8_t c)
-{
-    return _mm_cmpeq_epi8(v, each(c));
-}
-
-/* first <= v < first + n; bytes compare as signed numbers. */
-FORCE_INLINE vec is_in(vec v, uint8_t first, uint8_t n)
-{
-    return _mm_cmplt_epi8(_mm_add_epi8(v, each((uint8_t)(0x80 - first))),
-                          each((uint8_t)(0x80 + n)));
-}
-
-FORCE_INLINE vec either(vec a, vec b)
-{
-    return _mm_or_si128(a, b);
-}
-
-FORCE_INLINE uint64_t bits_of(vec a, vec b, vec c, vec d)
-{
-    return (uint64_t)(uint32_t)_mm_movemask_epi8(a) |
-           (uint64_t)(uint32_t)_mm_movemask_epi8(b) << 16 |
-           (uint64_t)(uint32_t)_mm_movemask_epi8(c) << 32 |
-           (uint64_t)(uint32_t)_mm_movemask_epi8(d) << 48;
-}
-
-#else
-
-typedef uint8x16_t vec;
-
-FORCE_INLINE vec load(const uint8_t *p)
-{
-    return vld1q_u8(p);
-}
-
-FORCE_INLINE vec each(uint8_t c)
-{
-    return vdupq_n_u8(c);
-}
-
-FORCE_INLINE vec is(vec v, uint8_t c)
-{
-    return vceqq_u8(v, each(c));
-}
-
-FORCE_INLINE vec is_in(vec v, uint8_t first, uint8_t n)
-{
-    return vcltq_u8(vsubq_u8(v, each(first)), each(n));
-}
-
-FORCE_INLINE vec either(vec a, vec b)
-{
-    return vorrq_u8(a, b);
-}
-
-FORCE_INLINE uint64_t bits_of(vec a, vec b, vec c, vec d)
-{
-    static const uint8_t places[16] = {1, 2, 4, 8, 16, 32, 64, 128,
-                                       1, 2, 4, 8, 16, 32, 64, 128};
-    const vec bits = load(places);
-    vec low = vpaddq_u8(vandq_u8(a, bits), vandq_u8(b, bits));
-    vec high = vpaddq_u8(vandq_u8(c, bits), vandq_u8(d, bits));
-
-    low = vpaddq_u8(low, high);
-    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(low, low)), 0);
-}
-
-#endif
-
 typedef struct block {
-    vec q[4];
+    tkx__vec q[4];
 } block;
 
 FORCE_INLINE block load_block(const uint8_t *text)
 {
-    return (block){{load(text), load(text + 16), load(text + 32), load(text + 48)}};
+    return (block){{tkx__vec_load(text), tkx__vec_load(text + 16),
+                    tkx__vec_load(text + 32), tkx__vec_load(text + 48)}};
 }
 
 FORCE_INLINE uint64_t where_is(const block *b, uint8_t c)
 {
-    return bits_of(is(b->q[0], c), is(b->q[1], c), is(b->q[2], c), is(b->q[3], c));
+    return tkx__vec_bits_of(tkx__vec_is(b->q[0], c), tkx__vec_is(b->q[1], c),
+                            tkx__vec_is(b->q[2], c), tkx__vec_is(b->q[3], c));
 }
 
 FORCE_INLINE uint64_t where_in(const block *b, uint8_t first, uint8_t n)
 {
-    return bits_of(is_in(b->q[0], first, n), is_in(b->q[1], first, n),
-                   is_in(b->q[2], first, n), is_in(b->q[3], first, n));
+    return tkx__vec_bits_of(
+        tkx__vec_is_in(b->q[0], first, n), tkx__vec_is_in(b->q[1], first, n),
+        tkx__vec_is_in(b->q[2], first, n), tkx__vec_is_in(b->q[3], first, n));
 }
 
 FORCE_INLINE block folded(const block *b)
 {
-    const vec bit = each(0x20);
+    const tkx__vec bit = tkx__vec_each(0x20);
 
-    return (block){{either(b->q[0], bit), either(b->q[1], bit), either(b->q[2], bit),
-                    either(b->q[3], bit)}};
+    return (block){{tkx__vec_either(b->q[0], bit), tkx__vec_either(b->q[1], bit),
+                    tkx__vec_either(b->q[2], bit), tkx__vec_either(b->q[3], bit)}};
 }
 
 /* ---- classes ---- */
