@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bpe.c - the table of pairs, and merging.
+ * bpe.c - merging.
  *
- * A short word keeps the rank of each adjacent pair beside it, looks for the smallest by
- * a plain scan and moves the rest down.  A long word is a doubly linked list and a binary
- * heap of (rank, position); entries that a neighbour's merge made stale are dropped when
- * popped.
+ * A short word keeps the rank of each adjacent pair beside it and looks for the smallest
+ * by a plain scan, with hardly a branch that depends on the word: a processor guesses
+ * those wrong every other time, and then waits longer than for the table.  A long word is
+ * a doubly linked list and a binary heap of (rank, position); entries that a neighbour's
+ * merge made stale are dropped when popped.
  */
 #include "model/tokenizer/bpe.h"
 
@@ -13,10 +14,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 
 #define SHORT_WORD 48
-#define NO_RANK UINT32_MAX
-#define MAX_PROBES 4096
 
 typedef struct node {
     uint32_t prev, next; /* END: none */
@@ -36,280 +36,78 @@ void tkx__bpe_scratch_clear(tkx__bpe_scratch *scratch)
     *scratch = (tkx__bpe_scratch){0};
 }
 
-void tkx__merges_clear(tkx__merges *merges)
-{
-    tkx__free(merges->slots);
-    tkx__free(merges->small);
-    tkx__free(merges->packed);
-    tkx__free(merges->made);
-    *merges = (tkx__merges){0};
-}
-
-tkx_status tkx__merges_init(tkx__merges *merges, size_t n_expected, tkx_error **err)
-{
-    size_t n_slots = 64;
-    int bits = 6;
-
-    *merges = (tkx__merges){0};
-    while (n_slots / 2 <= n_expected) {
-        n_slots *= 2;
-        bits++;
-    }
-    merges->slots = tkx__malloc(n_slots * sizeof *merges->slots);
-    if (!merges->slots)
-        return tkx__fail_memory(err);
-    memset(merges->slots, 0xFF, n_slots * sizeof *merges->slots);
-    merges->mask = n_slots - 1;
-    merges->shift = 64 - bits;
-    return TKX_OK;
-}
-
 static uint64_t pair_of(uint32_t left, uint32_t right)
 {
     return (uint64_t)left << 32 | right;
 }
 
-static size_t place_of(const tkx__merges *merges, uint64_t pair)
-{
-    uint64_t h = pair * 0x9E3779B97F4A7C15u;
-
-    h ^= h >> 32;
-    return (size_t)(h * 0xD6E8FEB86659FD93u >> merges->shift);
-}
-
-static tkx_status rehash(tkx__merges *merges, tkx_error **err)
-{
-    tkx__merges bigger;
-    tkx_status st = tkx__merges_init(&bigger, merges->n * 2, err);
-
-    for (size_t i = 0; st == TKX_OK && i <= merges->mask; i++) {
-        const tkx__merge *m = &merges->slots[i];
-
-        if (m->pair != UINT64_MAX)
-            st = tkx__merges_put(&bigger, (uint32_t)(m->pair >> 32), (uint32_t)m->pair,
-                                 m->rank, m->id, err);
-    }
-    if (st == TKX_OK) {
-        tkx__merges_clear(merges);
-        *merges = bigger;
-    } else {
-        tkx__merges_clear(&bigger);
-    }
-    return st;
-}
-
-tkx_status tkx__merges_put(tkx__merges *merges, uint32_t left, uint32_t right,
-                           uint32_t rank, uint32_t id, tkx_error **err)
-{
-    uint64_t pair = pair_of(left, right);
-    size_t at;
-
-    if ((merges->n + 1) * 2 > merges->mask + 1) {
-        tkx_status st = rehash(merges, err);
-
-        if (st != TKX_OK)
-            return st;
-    }
-    at = place_of(merges, pair);
-    for (size_t n = 0; n < MAX_PROBES; n++, at = (at + 1) & merges->mask) {
-        tkx__merge *m = &merges->slots[at];
-
-        if (m->pair != UINT64_MAX && m->pair != pair)
-            continue;
-        merges->n += m->pair != pair;
-        *m = (tkx__merge){pair, rank, id};
-        return TKX_OK;
-    }
-    return tkx__fail(err, TKX_ERR_PARSE,
-                     "the merges collide too often (merge %u); they look made to slow a "
-                     "reader down",
-                     rank);
-}
-
-static const tkx__merge *find_pair(const tkx__merges *merges, uint64_t pair)
-{
-    size_t at = place_of(merges, pair);
-
-    while (merges->slots[at].pair != pair) {
-        if (merges->slots[at].pair == UINT64_MAX)
-            return NULL;
-        at = (at + 1) & merges->mask;
-    }
-    return &merges->slots[at];
-}
-
-const tkx__merge *tkx__merges_find(const tkx__merges *merges, uint32_t left,
-                                   uint32_t right)
-{
-    return find_pair(merges, pair_of(left, right));
-}
-
-/* ---- the table for merging ---- */
-
-#define ID_BITS 20
-#define RANK_BITS (64 - 2 * ID_BITS)
-#define MAX_ID ((1u << ID_BITS) - 1)
-#define MAX_RANK ((1u << RANK_BITS) - 1)
-
-static uint64_t packed_pair(uint32_t left, uint32_t right)
-{
-    return (uint64_t)left << ID_BITS | right;
-}
-
-static size_t packed_place(const tkx__merges *merges, uint64_t pair)
-{
-    return (size_t)(pair * 0x9E3779B97F4A7C15u >> merges->shift);
-}
-
-/* False when a chain gets too long, or two pairs have one rank. */
-static bool pack(tkx__merges *to, const tkx__merge *m)
-{
-    uint64_t pair = packed_pair((uint32_t)(m->pair >> 32), (uint32_t)m->pair);
-    size_t at = packed_place(to, pair);
-
-    for (size_t n = 0; n < MAX_PROBES; n++, at = (at + 1) & to->mask) {
-        if (to->packed[at] != UINT64_MAX)
-            continue;
-        if (to->made[m->rank] != NO_RANK)
-            return false;
-        to->packed[at] = pair << RANK_BITS | m->rank;
-        to->made[m->rank] = m->id;
-        return true;
-    }
-    return false;
-}
-
-/* Whether ids and ranks fit; *n_ranks: the largest rank, plus one. */
-static bool can_pack(const tkx__merges *merges, size_t *n_ranks)
-{
-    *n_ranks = 0;
-    for (size_t i = 0; i <= merges->mask; i++) {
-        const tkx__merge *m = &merges->slots[i];
-
-        if (m->pair == UINT64_MAX)
-            continue;
-        if (m->pair >> 32 > MAX_ID || (uint32_t)m->pair > MAX_ID || m->rank >= MAX_RANK ||
-            m->rank / 4 > merges->n)
-            return false;
-        if (m->rank >= *n_ranks)
-            *n_ranks = m->rank + 1;
-    }
-    return *n_ranks > 0;
-}
-
-/* A packed table in place of the slots; without memory or room for a rank they stay. */
-static void pack_all(tkx__merges *merges)
-{
-    tkx__merges to = {.n = merges->n, .shift = 64 - 6, .mask = 63};
-    size_t n_ranks;
-    bool is_packed;
-
-    if (!can_pack(merges, &n_ranks))
-        return;
-    while (to.mask / 3 * 2 <= to.n) {
-        to.mask = to.mask * 2 + 1;
-        to.shift--;
-    }
-    to.packed = tkx__realloc(NULL, to.mask + 1, sizeof *to.packed);
-    to.made = tkx__realloc(NULL, n_ranks, sizeof *to.made);
-    is_packed = to.packed && to.made;
-    if (is_packed) {
-        memset(to.packed, 0xFF, (to.mask + 1) * sizeof *to.packed);
-        memset(to.made, 0xFF, n_ranks * sizeof *to.made);
-    }
-    for (size_t i = 0; i <= merges->mask && is_packed; i++)
-        if (merges->slots[i].pair != UINT64_MAX)
-            is_packed = pack(&to, &merges->slots[i]);
-    if (!is_packed) {
-        tkx__merges_clear(&to);
-        return;
-    }
-    to.small = merges->small;
-    merges->small = NULL;
-    tkx__merges_clear(merges);
-    *merges = to;
-}
-
-tkx_status tkx__merges_finish(tkx__merges *merges, tkx_error **err)
-{
-    const size_t n = (size_t)TKX__SMALL_IDS * TKX__SMALL_IDS;
-
-    if (!merges->slots || merges->small)
-        return TKX_OK;
-    merges->small = tkx__malloc(n * sizeof *merges->small);
-    if (!merges->small)
-        return tkx__fail_memory(err);
-    memset(merges->small, 0xFF, n * sizeof *merges->small);
-    for (size_t i = 0; i <= merges->mask; i++) {
-        const tkx__merge *m = &merges->slots[i];
-        uint64_t left = m->pair >> 32, right = (uint32_t)m->pair;
-
-        if (left < TKX__SMALL_IDS && right < TKX__SMALL_IDS)
-            merges->small[left * TKX__SMALL_IDS + right] = m->rank;
-    }
-    pack_all(merges);
-    return TKX_OK;
-}
-
-/* NO_RANK when the pair does not merge. */
-static inline uint32_t rank_of(const tkx__merges *merges, uint32_t left, uint32_t right)
-{
-    const tkx__merge *m;
-
-    if (merges->small && (left | right) < TKX__SMALL_IDS)
-        return merges->small[left * TKX__SMALL_IDS + right];
-    if (merges->packed) {
-        uint64_t pair = packed_pair(left, right);
-
-        for (size_t at = packed_place(merges, pair);; at = (at + 1) & merges->mask) {
-            uint64_t slot = merges->packed[at];
-
-            if (slot >> RANK_BITS == pair)
-                return (uint32_t)slot & MAX_RANK;
-            if (slot == UINT64_MAX)
-                return NO_RANK;
-        }
-    }
-    m = find_pair(merges, pair_of(left, right));
-    return m ? m->rank : NO_RANK;
-}
-
-/* What a pair of that rank becomes. */
-static inline uint32_t made_of(const tkx__merges *merges, uint32_t rank, uint32_t left,
-                               uint32_t right)
-{
-    return merges->packed ? merges->made[rank]
-                          : find_pair(merges, pair_of(left, right))->id;
-}
-
 /* ---- short words ---- */
 
+/* Of keys[0..n), n a multiple of eight. */
+static inline uint64_t smallest(const uint64_t *keys, size_t n)
+{
+    uint64_t best = UINT64_MAX;
+
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t a = keys[i] < keys[i + 1] ? keys[i] : keys[i + 1];
+        uint64_t b = keys[i + 2] < keys[i + 3] ? keys[i + 2] : keys[i + 3];
+        uint64_t c = keys[i + 4] < keys[i + 5] ? keys[i + 4] : keys[i + 5];
+        uint64_t d = keys[i + 6] < keys[i + 7] ? keys[i + 6] : keys[i + 7];
+
+        a = a < b ? a : b;
+        c = c < d ? c : d;
+        a = a < c ? a : c;
+        best = a < best ? a : best;
+    }
+    return best;
+}
+
+/*
+ * Symbols stay where they are; `alive` has a bit for each that was not merged into the
+ * one on its left.  Nobody stands at both ends, so that neighbours always exist.
+ */
 static size_t merge_short(const tkx__merges *merges, uint32_t *symbols, size_t n)
 {
-    uint32_t ranks[SHORT_WORD]; /* of the pair that begins at i */
+    uint64_t keys[SHORT_WORD + 8]; /* rank << 32 | place, of the pair that begins there */
+    uint32_t at[SHORT_WORD + 2];
+    const size_t n_keys = (n + 8) & ~(size_t)7;
+    uint64_t alive = (UINT64_C(1) << (n + 2)) - 1;
+    size_t kept = 0;
 
-    for (size_t i = 0; i + 1 < n; i++)
-        ranks[i] = rank_of(merges, symbols[i], symbols[i + 1]);
-    while (n > 1) {
-        size_t best = 0;
+    at[0] = at[n + 1] = tkx__merges_nobody(merges);
+    memcpy(at + 1, symbols, n * sizeof *symbols);
+    keys[0] = UINT64_MAX;
+    for (size_t i = 1; i < n; i++)
+        keys[i] = (uint64_t)tkx__merges_first_rank(merges, at[i], at[i + 1]) << 32 | i;
+    for (size_t i = n; i < n_keys; i++)
+        keys[i] = UINT64_MAX;
+    for (;;) {
+        const uint64_t best = smallest(keys, n_keys);
+        const uint32_t rank = (uint32_t)(best >> 32);
+        const unsigned i = (uint32_t)best;
+        uint64_t behind;
+        unsigned left, right;
+        uint32_t id;
 
-        for (size_t i = 1; i + 1 < n; i++)
-            if (ranks[i] < ranks[best])
-                best = i;
-        if (ranks[best] == NO_RANK)
+        if (rank == TKX__NO_RANK)
             break;
-        symbols[best] = made_of(merges, ranks[best], symbols[best], symbols[best + 1]);
-        n--;
-        for (size_t i = best + 1; i < n; i++) {
-            symbols[i] = symbols[i + 1];
-            ranks[i - 1] = ranks[i];
-        }
-        if (best + 1 < n)
-            ranks[best] = rank_of(merges, symbols[best], symbols[best + 1]);
-        if (best > 0)
-            ranks[best - 1] = rank_of(merges, symbols[best - 1], symbols[best]);
+        behind = alive & UINT64_MAX << i << 1;
+        right = (unsigned)__builtin_ctzll(behind);
+        left = 63 - (unsigned)__builtin_clzll(alive & ((UINT64_C(1) << i) - 1));
+        id = tkx__merges_made(merges, rank, at[i], at[right]);
+        at[i] = id;
+        alive ^= UINT64_C(1) << right;
+        behind &= behind - 1;
+        keys[right] = UINT64_MAX;
+        right = (unsigned)__builtin_ctzll(behind);
+        keys[i] = (uint64_t)tkx__merges_rank(merges, id, at[right]) << 32 | i;
+        keys[left] = (uint64_t)tkx__merges_rank(merges, at[left], id) << 32 | left;
     }
-    return n;
+    for (size_t i = 1; i <= n; i++) {
+        symbols[kept] = at[i];
+        kept += alive >> i & 1;
+    }
+    return kept;
 }
 
 /* ---- long words ---- */
@@ -372,9 +170,9 @@ static bool push_pair(heap *h, const tkx__merges *merges, const uint32_t *symbol
 
     if (left == END || right == END)
         return true;
-    rank = rank_of(merges, symbols[left], symbols[right]);
-    return rank == NO_RANK || heap_push(h, (uint64_t)rank << 32 | left,
-                                        pair_of(symbols[left], symbols[right]));
+    rank = tkx__merges_rank(merges, symbols[left], symbols[right]);
+    return rank == TKX__NO_RANK || heap_push(h, (uint64_t)rank << 32 | left,
+                                             pair_of(symbols[left], symbols[right]));
 }
 
 /* A symbol that was merged into its left neighbour. */
@@ -396,8 +194,8 @@ static bool merge_heap(const tkx__merges *merges, uint32_t *symbols, size_t n,
         if (symbols[left] == DEAD || right == END ||
             pair_of(symbols[left], symbols[right]) != top.pair)
             continue;
-        symbols[left] =
-            made_of(merges, (uint32_t)(top.key >> 32), symbols[left], symbols[right]);
+        symbols[left] = tkx__merges_made(merges, (uint32_t)(top.key >> 32), symbols[left],
+                                         symbols[right]);
         symbols[right] = DEAD;
         nodes[left].next = nodes[right].next;
         if (nodes[left].next != END)

@@ -92,19 +92,14 @@ tkx_status tkx__build_token(tkx_tokenizer *t, uint64_t id, const char *text, siz
 tkx_status tkx__build_index(tkx_tokenizer *t, tkx_error **err)
 {
     const tkx__vocab *vocab = &t->vocab;
+    tkx_status st =
+        tkx__vocab_index_all(&t->vocab, TKX__TOKEN_DEFINED, TKX__TOKEN_LITERAL, err);
 
-    for (size_t id = 0; id < vocab->n_tokens; id++) {
-        const tkx__token *token = &vocab->tokens[id];
-        tkx_status st;
-
-        if (!(token->flags & TKX__TOKEN_DEFINED) || (token->flags & TKX__TOKEN_LITERAL))
-            continue;
-        st = tkx__vocab_index(&t->vocab, (uint32_t)id, err);
-        if (st != TKX_OK)
-            return st;
-        if (token->flags & TKX__TOKEN_BYTE)
-            t->byte_ids[token->byte] = (uint32_t)id;
-    }
+    if (st != TKX_OK)
+        return st;
+    for (size_t id = 0; id < vocab->n_tokens; id++)
+        if (vocab->tokens[id].flags & TKX__TOKEN_BYTE)
+            t->byte_ids[vocab->tokens[id].byte] = (uint32_t)id;
     for (unsigned i = 0; t->is_byte_level && i < 256; i++) {
         uint8_t byte = (uint8_t)i;
 
@@ -112,64 +107,6 @@ tkx_status tkx__build_index(tkx_tokenizer *t, tkx_error **err)
     }
     memcpy(t->unigram.byte_ids, t->byte_ids, sizeof t->byte_ids);
     return TKX_OK;
-}
-
-static tkx_status no_token(uint32_t rank, const char *left, size_t n_left,
-                           const char *right, size_t n_right, const char *which,
-                           tkx_error **err)
-{
-    return tkx__fail(
-        err, TKX_ERR_PARSE,
-        "merge %u ('%.*s' and '%.*s'): %s is no token of the vocabulary; the "
-        "file is damaged or was put together from two",
-        rank, (int)(n_left < 64 ? n_left : 64), left, (int)(n_right < 64 ? n_right : 64),
-        right, which);
-}
-
-tkx_status tkx__build_merge(tkx_tokenizer *t, const char *left, size_t n_left,
-                            const char *right, size_t n_right, uint32_t rank,
-                            tkx_error **err)
-{
-    uint8_t bytes[2 * 1024];
-    size_t sizes[2] = {n_left, n_right};
-    uint32_t a, b, made;
-
-    if (n_left > 1024 || n_right > 1024)
-        return tkx__fail(err, TKX_ERR_LIMIT, "merge %u is longer than 2048 bytes", rank);
-    if (t->is_byte_level) {
-        ptrdiff_t n = tkx__build_unspell(left, n_left, bytes);
-        ptrdiff_t m = n < 0 ? -1 : tkx__build_unspell(right, n_right, bytes + n);
-
-        if (m < 0)
-            return no_token(rank, left, n_left, right, n_right, "a part", err);
-        sizes[0] = (size_t)n;
-        sizes[1] = (size_t)m;
-    } else {
-        memcpy(bytes, left, n_left);
-        memcpy(bytes + n_left, right, n_right);
-    }
-    a = tkx__vocab_find(&t->vocab, bytes, sizes[0]);
-    b = tkx__vocab_find(&t->vocab, bytes + sizes[0], sizes[1]);
-    made = tkx__vocab_find(&t->vocab, bytes, sizes[0] + sizes[1]);
-    if (a == TKX__NO_ID || b == TKX__NO_ID)
-        return no_token(rank, left, n_left, right, n_right,
-                        a == TKX__NO_ID ? "the first" : "the second", err);
-    if (made == TKX__NO_ID)
-        return no_token(rank, left, n_left, right, n_right, "what they make", err);
-    return tkx__merges_put(&t->merges, a, b, rank, made, err);
-}
-
-tkx_status tkx__build_merge_line(tkx_tokenizer *t, const char *line, size_t n,
-                                 uint32_t rank, tkx_error **err)
-{
-    const char *blank = n > 1 ? memchr(line + 1, ' ', n - 1) : NULL;
-    size_t n_left = blank ? (size_t)(blank - line) : 0;
-
-    if (!blank || n_left + 1 == n)
-        return tkx__fail(err, TKX_ERR_PARSE,
-                         "merge %u, '%.*s', is not two tokens with a blank between", rank,
-                         (int)(n < 64 ? n : 64), line);
-    return tkx__build_merge(t, line, n_left, blank + 1, n - n_left - 1, rank, err);
 }
 
 /* ---- merges from scores ---- */
@@ -241,6 +178,19 @@ tkx_status tkx__build_scored_merges(tkx_tokenizer *t, const float *scores,
 }
 
 /* ---- facts ---- */
+
+tkx_status tkx__build_finish(tkx_tokenizer *t, tkx_error **err)
+{
+    uint32_t first = TKX__NO_ID;
+
+    t->has_all_bytes = true;
+    for (unsigned i = 0; i < 256; i++) {
+        t->has_all_bytes &= t->byte_ids[i] != TKX__NO_ID;
+        if (t->byte_ids[i] < first)
+            first = t->byte_ids[i];
+    }
+    return tkx__merges_finish(&t->merges, first == TKX__NO_ID ? 0 : first, err);
+}
 
 void tkx__build_named_end_ids(tkx_tokenizer *t)
 {

@@ -21,18 +21,28 @@ tkx_status tkx__build_token(tkx_tokenizer *t, uint64_t id, const char *text, siz
 /* Index every token that the model may produce; then byte tokens by value. */
 tkx_status tkx__build_index(tkx_tokenizer *t, tkx_error **err);
 
-/* Merge number `rank` of two spellings. */
-tkx_status tkx__build_merge(tkx_tokenizer *t, const char *left, size_t n_left,
-                            const char *right, size_t n_right, uint32_t rank,
-                            tkx_error **err);
+/* Merges by their spellings, which stay until the list is finished, in the order of their
+   ranks. */
+typedef struct tkx__merge_list tkx__merge_list;
+
+tkx_status tkx__merge_list_new(tkx_tokenizer *t, size_t n_expected, tkx__merge_list **out,
+                               tkx_error **err);
+void tkx__merge_list_free(tkx__merge_list *list);
+tkx_status tkx__merge_list_add(tkx__merge_list *list, const char *left, size_t n_left,
+                               const char *right, size_t n_right, tkx_error **err);
 /* The same of "left right". */
-tkx_status tkx__build_merge_line(tkx_tokenizer *t, const char *line, size_t n,
-                                 uint32_t rank, tkx_error **err);
+tkx_status tkx__merge_list_add_line(tkx__merge_list *list, const char *line, size_t n,
+                                    tkx_error **err);
+/* All of them into the tokenizer's table. */
+tkx_status tkx__merge_list_finish(tkx__merge_list *list, tkx_error **err);
 
 /* Merges of a vocabulary with scores: every cut of a token into two that exist (a single
    character always does), in the order of the tokens' scores. */
 tkx_status tkx__build_scored_merges(tkx_tokenizer *t, const float *scores,
                                     size_t n_scores, tkx_error **err);
+
+/* Once all merges are there. */
+tkx_status tkx__build_finish(tkx_tokenizer *t, tkx_error **err);
 
 /* End ids by the well-known names of control tokens. */
 void tkx__build_named_end_ids(tkx_tokenizer *t);

@@ -37,6 +37,12 @@ static void byte_symbols(tkx__encoder *e, const uint8_t *text, size_t n)
 
     if (!tkx__ids_reserve(&e->symbols, n))
         return;
+    if (t->has_all_bytes) {
+        for (size_t i = 0; i < n; i++)
+            e->symbols.data[i] = t->byte_ids[text[i]];
+        e->symbols.n = n;
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         uint32_t id = t->byte_ids[text[i]];
 

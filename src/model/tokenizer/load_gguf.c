@@ -145,11 +145,28 @@ static tkx_status add_cuts(loading *l, const tkx__pre *pre)
     return TKX_OK;
 }
 
+static tkx_status read_merges(loading *l)
+{
+    size_t offset = 0, n;
+    const char *text;
+    tkx__merge_list *list;
+    tkx_status st =
+        tkx__merge_list_new(l->t, l->merges ? l->merges->n : 0, &list, l->err);
+
+    while (st == TKX_OK && l->merges &&
+           tkx__gguf_next_string(l->merges, &offset, &text, &n))
+        st = tkx__merge_list_add_line(list, text, n, l->err);
+    if (st == TKX_OK)
+        st = tkx__merge_list_finish(list, l->err);
+    tkx__merge_list_free(list);
+    return st;
+}
+
 static tkx_status load_bpe(loading *l)
 {
     tkx_tokenizer *t = l->t;
-    size_t offset = 0, n = 0;
     const char *text = "";
+    size_t n = 0;
     tkx__pre pre;
     tkx_status st;
 
@@ -166,11 +183,7 @@ static tkx_status load_bpe(loading *l)
     if (st == TKX_OK)
         st = read_tokens(l);
     if (st == TKX_OK)
-        st = tkx__merges_init(&t->merges, l->merges ? l->merges->n : 0, l->err);
-    for (uint32_t rank = 0; st == TKX_OK && l->merges &&
-                            tkx__gguf_next_string(l->merges, &offset, &text, &n);
-         rank++)
-        st = tkx__build_merge_line(t, text, n, rank, l->err);
+        st = read_merges(l);
     if (get_bool(l, "tokenizer.ggml.add_bos_token", pre.adds_bos))
         t->n_before = 1;
     return st;
@@ -303,7 +316,7 @@ tkx_status tkx__tokenizer_from_gguf(const tkx__gguf *gguf, const char *what,
     l.t->kind = TKX__TOKENIZER_BPE;
     st = load(&l);
     if (st == TKX_OK)
-        st = tkx__merges_finish(&l.t->merges, err);
+        st = tkx__build_finish(l.t, err);
     if (st != TKX_OK) {
         tkx_tokenizer_unref(l.t);
         return st;

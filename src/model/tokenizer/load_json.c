@@ -98,33 +98,44 @@ static tkx_status read_vocab(loading *l, tkx__json_reader *r)
                                                 : read_vocab_object(l, r);
 }
 
-/* ["a b", ...] or [["a", "b"], ...] */
+/* "a b" or ["a", "b"] */
+static tkx_status read_merge(loading *l, tkx__json_reader *r, tkx__merge_list *list)
+{
+    tkx__json_text a = {0}, b = {0};
+
+    if (tkx__json_peek(r) != TKX__JSON_ARRAY)
+        return tkx__json_read_text(r, &a)
+                   ? tkx__merge_list_add_line(list, a.data, a.size, l->err)
+                   : TKX_OK;
+    tkx__json_read_array(r);
+    if (tkx__json_read_element(r))
+        tkx__json_read_text(r, &a);
+    if (tkx__json_read_element(r))
+        tkx__json_read_text(r, &b);
+    if (tkx__json_read_element(r))
+        tkx__json_fail(r, TKX_ERR_PARSE, "a merge has more than two parts");
+    return r->status == TKX_OK
+               ? tkx__merge_list_add(list, a.data, a.size, b.data, b.size, l->err)
+               : TKX_OK;
+}
+
 static tkx_status read_merges(loading *l)
 {
     tkx__json_reader r;
-    tkx_status st = tkx__merges_init(&l->t->merges, l->merges.size / 16, l->err);
+    tkx__merge_list *list;
+    tkx_status st = tkx__merge_list_new(l->t, l->merges.size / 32, &list, l->err);
 
     tkx__json_reader_init(&r, l->merges.data, l->merges.size, &l->arena, 0);
-    tkx__json_read_array(&r);
-    for (uint32_t rank = 0; st == TKX_OK && tkx__json_read_element(&r); rank++) {
-        tkx__json_text a = {0}, b = {0};
-
-        if (tkx__json_peek(&r) != TKX__JSON_ARRAY) {
-            if (tkx__json_read_text(&r, &a))
-                st = tkx__build_merge_line(l->t, a.data, a.size, rank, l->err);
-            continue;
-        }
+    if (l->has_merges)
         tkx__json_read_array(&r);
-        if (tkx__json_read_element(&r))
-            tkx__json_read_text(&r, &a);
-        if (tkx__json_read_element(&r))
-            tkx__json_read_text(&r, &b);
-        if (tkx__json_read_element(&r))
-            tkx__json_fail(&r, TKX_ERR_PARSE, "a merge has more than two parts");
-        if (r.status == TKX_OK)
-            st = tkx__build_merge(l->t, a.data, a.size, b.data, b.size, rank, l->err);
-    }
-    return st == TKX_OK ? tkx__json_finish(&r, "merges", l->err) : st;
+    while (st == TKX_OK && l->has_merges && tkx__json_read_element(&r))
+        st = read_merge(l, &r, list);
+    if (st == TKX_OK && l->has_merges)
+        st = tkx__json_finish(&r, "merges", l->err);
+    if (st == TKX_OK)
+        st = tkx__merge_list_finish(list, l->err);
+    tkx__merge_list_free(list);
+    return st;
 }
 
 /* ---- model ---- */
@@ -173,7 +184,6 @@ static tkx_status read_model(loading *l, tkx__json_reader *r)
 static tkx_status finish_bpe(loading *l)
 {
     tkx_tokenizer *t = l->t;
-    tkx_status st;
 
     if (l->prefix.size > 0 || l->suffix.size > 0 || l->dropout > 0)
         return tkx__fail(l->err, TKX_ERR_UNSUPPORTED,
@@ -189,11 +199,7 @@ static tkx_status finish_bpe(loading *l)
                              l->what, (int)(l->unk.size < 64 ? l->unk.size : 64),
                              l->unk.data);
     }
-    if (l->has_merges)
-        st = read_merges(l);
-    else
-        st = tkx__merges_init(&t->merges, 0, l->err);
-    return st;
+    return read_merges(l);
 }
 
 static tkx_status finish_unigram(loading *l)
@@ -471,8 +477,8 @@ tkx_status tkx__tokenizer_from_json(const char *text, size_t size, const char *w
     tkx__arena_init(&l.arena, 1 << 16, MAX_FILE);
     st = load(&l, text, size);
     if (st == TKX_OK) {
-        find_spm(l.t); /* reads the merges before they are packed */
-        st = tkx__merges_finish(&l.t->merges, err);
+        find_spm(l.t);
+        st = tkx__build_finish(l.t, err);
     }
     if (st == TKX_OK) {
         tkx__build_named_end_ids(l.t);

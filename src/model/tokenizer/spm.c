@@ -26,7 +26,7 @@ static void set(tkx__spm *spm, unsigned left, unsigned right, bool is_cut)
         spm->cuts[pair >> 6] &= ~bit;
 }
 
-static bool has_all_bytes(const tkx_tokenizer *t)
+static bool falls_back_always(const tkx_tokenizer *t)
 {
     for (unsigned i = 0; i < 256; i++)
         if (t->byte_ids[i] == TKX__NO_ID)
@@ -39,13 +39,13 @@ static bool has_all_bytes(const tkx_tokenizer *t)
 static bool may_fuse(const tkx_tokenizer *t)
 {
     return (t->fuses_unk || t->has_byte_fallback) && !t->falls_back_late &&
-           !has_all_bytes(t);
+           !falls_back_always(t);
 }
 
 /* Whether a character may come to nothing: then those around it may merge. */
 static bool may_vanish(const tkx_tokenizer *t)
 {
-    return t->unk_id == TKX__NO_ID && !has_all_bytes(t);
+    return t->unk_id == TKX__NO_ID && !falls_back_always(t);
 }
 
 static bool is_known(const tkx_tokenizer *t, unsigned c)
@@ -115,13 +115,14 @@ static bool keep_pair(tkx_tokenizer *t, const tkx__merge *merge)
 void tkx__spm_find_cuts(tkx_tokenizer *t)
 {
     const tkx__merges *merges = &t->merges;
+    tkx__merge merge;
 
     t->spm.has_cuts = false;
-    if (t->ignores_merges || !merges->slots || may_vanish(t))
+    if (t->ignores_merges || (!merges->slots && !merges->packed) || may_vanish(t))
         return; /* a text that is a token as a whole would not be cut */
     set_all(t);
     for (size_t i = 0; i <= merges->mask; i++)
-        if (merges->slots[i].pair != UINT64_MAX && !keep_pair(t, &merges->slots[i]))
+        if (tkx__merges_at(merges, i, &merge) && !keep_pair(t, &merge))
             return;
     t->spm.has_cuts = true;
 }

@@ -84,8 +84,8 @@ tkx_status tkx__tokenizer_new_bytes(tkx_tokenizer **out, tkx_error **err)
     if (st == TKX_OK)
         st = tkx__vocab_set(&t->vocab, 256, bytes_end, strlen(bytes_end),
                             TKX__TOKEN_SPECIAL, err);
-    for (unsigned i = 0; i < 257 && st == TKX_OK; i++)
-        st = tkx__vocab_index(&t->vocab, i, err);
+    if (st == TKX_OK)
+        st = tkx__vocab_index_all(&t->vocab, TKX__TOKEN_DEFINED, 0, err);
     if (st != TKX_OK) {
         tkx_tokenizer_unref(t);
         return st;

@@ -56,6 +56,7 @@ struct tkx_tokenizer {
     bool ignores_merges;    /* a piece that is a token is that token */
     uint32_t unk_id;        /* TKX__NO_ID: none */
     uint32_t byte_ids[256]; /* TKX__NO_ID: none */
+    bool has_all_bytes;     /* none is missing */
     tkx__unigram unigram;
 
     tkx__added raw_added;        /* found in the text as it is */

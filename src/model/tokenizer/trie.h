@@ -14,7 +14,7 @@
 
 #include <tkx/error.h>
 
-#include "model/tokenizer/bpe.h"
+#include "model/tokenizer/merges.h"
 
 typedef struct tkx__trie {
     tkx__merges edges;

@@ -16,6 +16,7 @@
 
 #define MAX_TEXTS ((size_t)1 << 30)
 #define MAX_PROBES 4096
+#define BLOCK 64 /* texts whose slots are fetched together */
 
 void tkx__vocab_clear(tkx__vocab *vocab)
 {
@@ -122,10 +123,9 @@ static tkx__vocab_slot *probe(const tkx__vocab *vocab, uint64_t hash, const void
     return NULL;
 }
 
-static tkx_status put(tkx__vocab *vocab, uint32_t id, tkx_error **err)
+static tkx_status put(tkx__vocab *vocab, uint32_t id, uint64_t hash, tkx_error **err)
 {
     const uint8_t *text = tkx__vocab_text(vocab, id);
-    uint64_t hash = tkx__hash_bytes(text, vocab->tokens[id].size);
     tkx__vocab_slot *slot = probe(vocab, hash, text, vocab->tokens[id].size);
 
     if (!slot)
@@ -134,45 +134,67 @@ static tkx_status put(tkx__vocab *vocab, uint32_t id, tkx_error **err)
                          "made to slow a reader down",
                          id);
     vocab->n_indexed += slot->id == TKX__NO_ID;
+    vocab->has_equals |= slot->id != TKX__NO_ID;
     slot->tag = (uint32_t)(hash >> 32);
     slot->id = id;
     return TKX_OK;
 }
 
-static tkx_status rehash(tkx__vocab *vocab, size_t n_slots, tkx_error **err)
+static uint64_t hash_of(const tkx__vocab *vocab, uint32_t id)
 {
-    tkx__vocab_slot *old = vocab->slots;
-    size_t n_old = old ? vocab->slot_mask + 1 : 0;
+    return tkx__hash_bytes(tkx__vocab_text(vocab, id), vocab->tokens[id].size);
+}
+
+/* Ids of a block, their slots on the way. */
+static tkx_status put_block(tkx__vocab *vocab, const uint32_t *ids, size_t n,
+                            tkx_error **err)
+{
+    uint64_t hashes[BLOCK];
     tkx_status st = TKX_OK;
 
-    vocab->slots = tkx__malloc(n_slots * sizeof *vocab->slots);
-    if (!vocab->slots) {
-        vocab->slots = old;
-        return tkx__fail_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = hash_of(vocab, ids[i]);
+        __builtin_prefetch(&vocab->slots[(size_t)hashes[i] & vocab->slot_mask], 1);
     }
-    memset(vocab->slots, 0xFF, n_slots * sizeof *vocab->slots);
-    vocab->slot_mask = n_slots - 1;
-    vocab->n_indexed = 0;
-    for (size_t i = 0; i < n_old && st == TKX_OK; i++)
-        if (old[i].id != TKX__NO_ID)
-            st = put(vocab, old[i].id, err);
-    tkx__free(old);
+    for (size_t i = 0; i < n && st == TKX_OK; i++)
+        st = put(vocab, ids[i], hashes[i], err);
     return st;
 }
 
-tkx_status tkx__vocab_index(tkx__vocab *vocab, uint32_t id, tkx_error **err)
+static bool make_slots(tkx__vocab *vocab)
 {
-    size_t n_slots = vocab->slots ? vocab->slot_mask + 1 : 0;
+    size_t n_slots = 512;
+
+    while (n_slots < (vocab->n_tokens + 1) * 2)
+        n_slots *= 2;
+    tkx__free(vocab->slots);
+    vocab->slots = tkx__malloc(n_slots * sizeof *vocab->slots);
+    vocab->slot_mask = n_slots - 1;
+    vocab->n_indexed = 0;
+    vocab->has_equals = false;
+    if (vocab->slots)
+        memset(vocab->slots, 0xFF, n_slots * sizeof *vocab->slots);
+    return vocab->slots != NULL;
+}
+
+tkx_status tkx__vocab_index_all(tkx__vocab *vocab, unsigned with, unsigned without,
+                                tkx_error **err)
+{
+    uint32_t ids[BLOCK];
+    size_t n = 0;
     tkx_status st = TKX_OK;
 
-    if (!n_slots || (vocab->n_indexed + 1) * 2 > n_slots) {
-        size_t want = 512;
-
-        while (want < (vocab->n_tokens + 1) * 2 || want < n_slots * 2)
-            want *= 2;
-        st = rehash(vocab, want, err);
+    if (!make_slots(vocab))
+        return tkx__fail_memory(err);
+    for (size_t id = 0; id < vocab->n_tokens && st == TKX_OK; id++) {
+        if ((vocab->tokens[id].flags & (with | without)) == with)
+            ids[n++] = (uint32_t)id;
+        if (n == BLOCK || id + 1 == vocab->n_tokens) {
+            st = put_block(vocab, ids, n, err);
+            n = 0;
+        }
     }
-    return st == TKX_OK ? put(vocab, id, err) : st;
+    return st;
 }
 
 uint32_t tkx__vocab_find(const tkx__vocab *vocab, const void *text, size_t size)
@@ -183,4 +205,31 @@ uint32_t tkx__vocab_find(const tkx__vocab *vocab, const void *text, size_t size)
         return TKX__NO_ID;
     slot = probe(vocab, tkx__hash_bytes(text, size), text, size);
     return slot ? slot->id : TKX__NO_ID;
+}
+
+void tkx__vocab_find_all(const tkx__vocab *vocab, tkx__vocab_query *queries, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        queries[i].id = TKX__NO_ID;
+        queries[i].hash = tkx__hash_bytes(queries[i].text, queries[i].size);
+        if (vocab->slots)
+            __builtin_prefetch(&vocab->slots[(size_t)queries[i].hash & vocab->slot_mask]);
+    }
+    for (size_t i = 0; i < n && vocab->slots; i++) {
+        const tkx__vocab_slot *slot =
+            &vocab->slots[(size_t)queries[i].hash & vocab->slot_mask];
+
+        queries[i].id = slot->id; /* likely; certain below */
+        if (slot->id != TKX__NO_ID)
+            __builtin_prefetch(&vocab->tokens[slot->id]);
+    }
+    for (size_t i = 0; i < n && vocab->slots; i++)
+        if (queries[i].id != TKX__NO_ID)
+            __builtin_prefetch(tkx__vocab_text(vocab, queries[i].id));
+    for (size_t i = 0; i < n && vocab->slots; i++) {
+        const tkx__vocab_slot *slot =
+            probe(vocab, queries[i].hash, queries[i].text, queries[i].size);
+
+        queries[i].id = slot ? slot->id : TKX__NO_ID;
+    }
 }

@@ -49,6 +49,7 @@ typedef struct tkx__vocab {
     tkx__vocab_slot *slots; /* texts that the model may produce */
     size_t slot_mask;
     size_t n_indexed;
+    bool has_equals; /* of two equal texts one is not found */
 } tkx__vocab;
 
 void tkx__vocab_clear(tkx__vocab *vocab);
@@ -61,11 +62,23 @@ tkx_status tkx__vocab_reserve(tkx__vocab *vocab, size_t n, size_t total, tkx_err
 tkx_status tkx__vocab_set(tkx__vocab *vocab, uint64_t id, const void *text, size_t size,
                           unsigned flags, tkx_error **err);
 
-/* Make an id's text findable; of equal texts the one indexed last is found. */
-tkx_status tkx__vocab_index(tkx__vocab *vocab, uint32_t id, tkx_error **err);
+/* Make the texts of all ids findable that have flags `with` and none of `without`; of
+   equal texts the one with the largest id is found. */
+tkx_status tkx__vocab_index_all(tkx__vocab *vocab, unsigned with, unsigned without,
+                                tkx_error **err);
 
 /* TKX__NO_ID when no indexed token has this text. */
 uint32_t tkx__vocab_find(const tkx__vocab *vocab, const void *text, size_t size);
+
+typedef struct tkx__vocab_query {
+    const uint8_t *text;
+    size_t size;
+    uint64_t hash;
+    uint32_t id; /* the answer */
+} tkx__vocab_query;
+
+/* The same for many: the memory that one waits for comes while others are looked at. */
+void tkx__vocab_find_all(const tkx__vocab *vocab, tkx__vocab_query *queries, size_t n);
 
 static inline bool tkx__vocab_has(const tkx__vocab *vocab, uint64_t id)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_tok_block.c - every block function says, from every piece of chance text on, what
    the scanners say; and the tokenizer that uses them cuts as one without. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/tokenizer/pre_names.h"
 #include "model/tokenizer/pretok.h"
+#include "model/tokenizer/tokenizer.h"
 #include "support/suite.h"
 
 #define N_TEXT 3000
@@ -117,12 +119,52 @@ START_TEST(blocks_cut_as_scanners_do)
 }
 END_TEST
 
+static const char *const vocabularies[] = {"gpt-2", "starcoder", "deepseek-llm"};
+
+static void encode(const tkx_tokenizer *t, const uint8_t *text, size_t n, tkx__ids *ids)
+{
+    ids->n = 0;
+    ck_assert_int_eq(
+        tkx__tokenizer_encode(t, (const char *)text, n, TKX_ENCODE_PLAIN_TEXT, ids, NULL),
+        TKX_OK);
+}
+
+START_TEST(a_tokenizer_encodes_as_one_without_blocks)
+{
+    uint8_t text[N_TEXT];
+    tkx__ids with = {0}, without = {0};
+    tkx_tokenizer *t = NULL;
+    char path[512];
+
+    state = 11;
+    snprintf(path, sizeof path, "%s/tokenizers/%s.gguf", TKX_TEST_DATA, vocabularies[_i]);
+    ck_assert_int_eq(tkx_tokenizer_open(path, &t, NULL), TKX_OK);
+    for (int round = 0; round < 300; round++) {
+        size_t n = make_text(text);
+        tkx__block_fn *block = t->pretok.block;
+
+        encode(t, text, n, &with);
+        tkx__encoders_free(t->idle); /* and their caches of words */
+        t->idle = NULL;
+        t->pretok.block = NULL;
+        encode(t, text, n, &without);
+        t->pretok.block = block;
+        ck_assert_uint_eq(with.n, without.n);
+        ck_assert_mem_eq(with.data, without.data, with.n * sizeof *with.data);
+    }
+    tkx__ids_clear(&with);
+    tkx__ids_clear(&without);
+    tkx_tokenizer_unref(t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tok_block");
     TCase *cuts = tcase_create("cuts");
 
     tcase_add_loop_test(cuts, blocks_cut_as_scanners_do, 0, N_NAMES);
+    tcase_add_loop_test(cuts, a_tokenizer_encodes_as_one_without_blocks, 0, 3);
     suite_add_tcase(suite, cuts);
     return run_suite(suite);
 }

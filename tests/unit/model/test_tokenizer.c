@@ -216,49 +216,94 @@ START_TEST(a_word_of_a_megabyte_takes_its_time_and_no_more)
 }
 END_TEST
 
+/* Pairs of a few symbols that merge: a rank of NONE says that one does not. */
+#define N_SYMBOLS 12
+#define NONE UINT32_MAX
+
+typedef struct plain_merges {
+    tkx__merge pairs[N_SYMBOLS][N_SYMBOLS];
+} plain_merges;
+
+enum { SHARED_RANKS, OWN_RANKS, RANKS_IN_ORDER, N_WAYS };
+
+static uint32_t chance(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* The same pairs as a table: slots, packed, or packed where ids follow from ranks. */
+static void fill(plain_merges *plain, tkx__merges *merges, int way)
+{
+    tkx__merge list[N_SYMBOLS * N_SYMBOLS];
+    uint32_t state = 7;
+    size_t n = 0;
+
+    for (uint32_t a = 0; a < N_SYMBOLS; a++)
+        for (uint32_t b = 0; b < N_SYMBOLS; b++) {
+            tkx__merge *m = &plain->pairs[a][b];
+
+            *m = (tkx__merge){(uint64_t)a << 32 | b, NONE, 0};
+            if (chance(&state) % 3 != 0 || (way == RANKS_IN_ORDER && n == N_SYMBOLS))
+                continue;
+            m->rank = way == SHARED_RANKS ? chance(&state) % 40 : (uint32_t)n;
+            m->id = way == RANKS_IN_ORDER ? (uint32_t)n : chance(&state) % N_SYMBOLS;
+            list[n++] = *m;
+        }
+    if (way == SHARED_RANKS) {
+        ck_assert_int_eq(tkx__merges_init(merges, 0, NULL), TKX_OK);
+        for (size_t i = 0; i < n; i++)
+            ck_assert_int_eq(tkx__merges_put(merges, (uint32_t)(list[i].pair >> 32),
+                                             (uint32_t)list[i].pair, list[i].rank,
+                                             list[i].id, NULL),
+                             TKX_OK);
+    } else {
+        ck_assert_int_eq(tkx__merges_put_list(merges, list, n, NULL), TKX_OK);
+        ck_assert_ptr_nonnull(merges->packed);
+        ck_assert(!merges->made == (way == RANKS_IN_ORDER));
+    }
+    ck_assert_int_eq(tkx__merges_finish(merges, 3, NULL), TKX_OK);
+}
+
+static size_t merge_plainly(const plain_merges *plain, uint32_t *symbols, size_t n)
+{
+    for (;;) {
+        const tkx__merge *best = NULL;
+        size_t at = 0;
+
+        for (size_t i = 0; i + 1 < n; i++) {
+            const tkx__merge *m = &plain->pairs[symbols[i]][symbols[i + 1]];
+
+            if (m->rank != NONE && (!best || m->rank < best->rank)) {
+                best = m;
+                at = i;
+            }
+        }
+        if (!best)
+            return n;
+        symbols[at] = best->id;
+        n--;
+        memmove(symbols + at + 1, symbols + at + 2, (n - at - 1) * sizeof *symbols);
+    }
+}
+
 /* Lengths around the switch from the one way of merging to the other agree with a plain
    search for the best pair. */
 START_TEST(both_ways_of_merging_agree_with_a_plain_search)
 {
+    plain_merges plain_pairs;
     tkx__merges merges;
     tkx__bpe_scratch scratch = {0};
-    uint32_t state = 7;
+    uint32_t state = 9;
 
-    ck_assert_int_eq(tkx__merges_init(&merges, 0, NULL), TKX_OK);
-    for (uint32_t a = 0; a < 12; a++)
-        for (uint32_t b = 0; b < 12; b++) {
-            state = state * 1664525u + 1013904223u;
-            if ((state >> 20) % 3 == 0)
-                ck_assert_int_eq(tkx__merges_put(&merges, a, b, (state >> 8) % 40,
-                                                 (state >> 24) % 12, NULL),
-                                 TKX_OK);
-        }
+    fill(&plain_pairs, &merges, _i);
     for (size_t n = 1; n < 120; n++) {
         uint32_t got[120], plain[120];
-        size_t n_got = n, n_plain = n;
+        size_t n_got = n, n_plain;
 
-        for (size_t i = 0; i < n; i++) {
-            state = state * 1664525u + 1013904223u;
-            got[i] = plain[i] = (state >> 16) % 12;
-        }
-        for (;;) {
-            const tkx__merge *best = NULL;
-            size_t at = 0;
-
-            for (size_t i = 0; i + 1 < n_plain; i++) {
-                const tkx__merge *m = tkx__merges_find(&merges, plain[i], plain[i + 1]);
-
-                if (m && (!best || m->rank < best->rank)) {
-                    best = m;
-                    at = i;
-                }
-            }
-            if (!best)
-                break;
-            plain[at] = best->id;
-            n_plain--;
-            memmove(plain + at + 1, plain + at + 2, (n_plain - at - 1) * sizeof *plain);
-        }
+        for (size_t i = 0; i < n; i++)
+            got[i] = plain[i] = chance(&state) % N_SYMBOLS;
+        n_plain = merge_plainly(&plain_pairs, plain, n);
         ck_assert_int_eq(tkx__bpe_merge(&merges, got, &n_got, &scratch, NULL), TKX_OK);
         ck_assert_uint_eq(n_got, n_plain);
         ck_assert_mem_eq(got, plain, n_got * sizeof *got);
@@ -427,7 +472,7 @@ int main(void)
     tcase_add_test(tc, stream_holds_back_unfinished_characters);
     tcase_add_test(tc, a_stream_does_not_wait_for_ever);
     tcase_add_test(tc, a_word_of_a_megabyte_takes_its_time_and_no_more);
-    tcase_add_test(tc, both_ways_of_merging_agree_with_a_plain_search);
+    tcase_add_loop_test(tc, both_ways_of_merging_agree_with_a_plain_search, 0, N_WAYS);
     tcase_add_loop_test(tc, broken_files_say_what_is_wrong, 0,
                         (int)(sizeof broken / sizeof broken[0]));
     tcase_add_test(tc, short_memory_is_an_error_and_leaks_nothing);
