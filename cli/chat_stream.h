@@ -29,8 +29,8 @@ void chat_stream_close(chat_stream *s);
 /* A token callback; user_data is the stream. */
 tkx_local_token_fn chat_stream_take;
 
-/* Print what has arrived, or wait a moment for something; 1 when something was printed.
- */
+/* Print what has arrived, or wait a moment for something; 1 when something was
+   printed. */
 int chat_stream_print(chat_stream *s);
 /* No more will come: print the rest, an unfinished character as U+FFFD. */
 void chat_stream_finish(chat_stream *s);

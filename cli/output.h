@@ -13,8 +13,8 @@
 void cli_error(const char *fmt, ...) TKX_PRINTF(1, 2);
 void cli_hint(const char *fmt, ...) TKX_PRINTF(1, 2);
 
-/* "Error: what: message", the causes below.  Frees the error.  Always returns CLI_FAILED.
- */
+/* "Error: what: message", the causes below.  Frees the error.  Always returns
+   CLI_FAILED. */
 int cli_fail(tkx_error *error, const char *fmt, ...) TKX_PRINTF(2, 3);
 
 /* Print one JSON object on a line of its own and free it. */

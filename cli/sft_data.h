@@ -24,8 +24,8 @@ typedef struct sft_example {
     tkx_datum datum; /* points into this example, which must not move */
 } sft_example;
 
-/* examples[dataset->n_pairs], the caller's: sft_examples_free().  NULL after saying why.
- */
+/* examples[dataset->n_pairs], the caller's: sft_examples_free().  NULL after saying
+   why. */
 sft_example *sft_examples_make(const cli_dataset *dataset,
                                const tkx_tokenizer *tokenizer);
 void sft_examples_free(sft_example *examples, size_t n_examples);

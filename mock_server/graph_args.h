@@ -5,8 +5,8 @@
 
 #include "mock_server/graph_ops.h"
 
-/* The i-th argument, else the one of that name (may be NULL); NULL when absent or null.
- */
+/* The i-th argument, else the one of that name (may be NULL); NULL when absent or
+   null. */
 const jv *graph_argument(const graph_args *args, size_t i, const char *name);
 /* A tensor: a node's value, or a number.  NULL: t->err says why. */
 gv *graph_tensor_of(tape *t, const graph_args *args, const jv *value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* handlers.h - every handler of the route table; docs/design/mock_server.md groups them.
- */
+/* handlers.h - every handler of the route table; docs/design/mock_server.md groups
+   them. */
 #ifndef MOCK_HANDLERS_H
 #define MOCK_HANDLERS_H
 

@@ -17,8 +17,8 @@
 #include "mock_server/snapshots.h"
 #include "mock_server/util.h"
 
-/* Under the lock: when the archive of a checkpoint is done, as if building took its time.
- */
+/* Under the lock: when the archive of a checkpoint is done, as if building took its
+   time. */
 static int64_t ready_at(mock_server *srv, const char *path)
 {
     db_run(

@@ -12,8 +12,8 @@
 #include "mock_server/query.h"
 #include "mock_server/util.h"
 
-/* The caller's own checkpoint of the route's three parts; false: the answer is filled in.
- */
+/* The caller's own checkpoint of the route's three parts; false: the answer is filled
+   in. */
 static bool find_own(call *c, checkpoint_row *row)
 {
     char path[800];

@@ -20,8 +20,8 @@ enum { MOCK_TIME_SIZE = 40, MOCK_UUID_SIZE = 37, MOCK_SHA_SIZE = 65 };
 void mock_time_text(int64_t ms, char out[MOCK_TIME_SIZE]);
 /* HTTP date, such as Sat, 21 Nov 2026 03:17:41 GMT. */
 void mock_http_date(int64_t ms, char out[MOCK_TIME_SIZE]);
-/* RFC 3339 with Z, an offset, or neither (UTC), or a bare date; false on anything else.
- */
+/* RFC 3339 with Z, an offset, or neither (UTC), or a bare date; false on anything
+   else. */
 bool mock_parse_time(const char *text, int64_t *ms);
 
 /* Whether part stands in text, in any case; text may be NULL. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* types/forward_backward_output.h - decoders of the training result, and joining chunks.
- */
+/* types/forward_backward_output.h - decoders of the training result, and joining
+   chunks. */
 #ifndef TKX_TYPES_FORWARD_BACKWARD_OUTPUT_CODEC_H
 #define TKX_TYPES_FORWARD_BACKWARD_OUTPUT_CODEC_H
 

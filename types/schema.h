@@ -71,8 +71,8 @@ typedef struct tkx__schema {
         .n_fields = sizeof(F) / sizeof *(F)                                              \
     }
 
-/* Rows of a table: the key is the field's name, or another; .missing for whole numbers.
- */
+/* Rows of a table: the key is the field's name, or another; .missing for whole
+   numbers. */
 #define TKX__FIELD(T, KIND, NAME, ...)                                                   \
     {                                                                                    \
         .key = #NAME, .kind = TKX__F_##KIND, .offset = offsetof(T, NAME), __VA_ARGS__    \

@@ -43,8 +43,8 @@ static const tkx__field key_user_fields[] = {
 static const tkx__schema key_user =
     TKX__SCHEMA("user_details", tkx_api_key_info, key_user_fields);
 
-/* Nested objects whose fields stand flat in the struct: their records begin at its start.
- */
+/* Nested objects whose fields stand flat in the struct: their records begin at its
+   start. */
 static const tkx__field key_details_fields[] = {
     {.key = "org_details",
      .kind = TKX__F_RECORD,

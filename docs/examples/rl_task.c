@@ -21,8 +21,8 @@ static int digit(unsigned number, size_t i)
     return (int)((number >> (3 * i)) % N_LETTERS);
 }
 
-/* The sum of the letters decides, so that every letter occurs everywhere in both parts.
- */
+/* The sum of the letters decides, so that every letter occurs everywhere in both
+   parts. */
 static int held_out(unsigned number)
 {
     return (digit(number, 0) + digit(number, 1) + digit(number, 2)) % 8 == 0;

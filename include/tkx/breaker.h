@@ -35,8 +35,8 @@ typedef enum tkx_breaker_state {
     TKX_BREAKER_HALF_OPEN /* has cooled down; the next request is a probe */
 } tkx_breaker_state;
 
-/* Of all endpoints, given in tkx_context_options.  Start from TKX_BREAKER_OPTIONS_INIT.
- */
+/* Of all endpoints, given in tkx_context_options.  Start from
+   TKX_BREAKER_OPTIONS_INIT. */
 typedef struct tkx_breaker_options {
     size_t struct_size;
     int refuses;              /* 1: an open breaker fails new calls at once */

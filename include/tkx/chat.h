@@ -46,8 +46,8 @@ typedef struct tkx_chat_options {
         .struct_size = sizeof(tkx_chat_options), .add_generation_prompt = 1              \
     }
 
-/** A format by its name.  Thread: any.  Errors: INVALID_ARGUMENT; the message lists them.
- */
+/** A format by its name.  Thread: any.  Errors: INVALID_ARGUMENT; the message lists
+    them. */
 TKX_API tkx_status tkx_chat_format_find(const char *name, tkx_chat_format *out,
                                         tkx_error **err);
 
@@ -70,7 +70,7 @@ TKX_API tkx_status tkx_chat_format_detect(const char *chat_template, tkx_chat_fo
  * Ownership: *text is the caller's, NUL-terminated; tkx_tokenizer_free_result().
  * Shapes:    messages[n_messages].
  * Errors:    INVALID_ARGUMENT for no message, a message without role or content, or a
- * role that the format does not have; LIMIT above 256 MiB.
+ *            role that the format does not have; LIMIT above 256 MiB.
  */
 TKX_API tkx_status tkx_chat_render_text(tkx_chat_format format,
                                         const tkx_chat_message *messages,

@@ -40,8 +40,8 @@ typedef void tkx_stuck_fn(struct tkx_future *future, void *user_data);
 typedef struct tkx_context_options {
     size_t struct_size;
     const char *base_url; /* NULL: TINKER_BASE_URL, else the hosted service */
-    const char
-        *api_key; /* NULL: TINKER_API_KEY, else none; never logged, wiped when freed */
+    const char *api_key;  /* NULL: TINKER_API_KEY, else none; never logged, wiped when
+                             freed */
     struct event_base *event_base; /* NULL: a loop thread of our own */
     tkx_log_fn *log_fn;            /* NULL: silent */
     void *log_user_data;

@@ -103,8 +103,8 @@ TKX_API tkx_status tkx_service_create_custom_loss(
     tkx_service *service, const tkx_create_custom_loss_request *request, tkx_future **out,
     tkx_error **err);
 
-/** Ownership: @p out is the caller's, tkx_create_custom_loss_result_free().  Thread: any.
- */
+/** Ownership: @p out is the caller's, tkx_create_custom_loss_result_free().
+    Thread: any. */
 TKX_API tkx_status tkx_future_take_create_custom_loss_result(
     tkx_future *future, tkx_create_custom_loss_result **out, tkx_error **err);
 

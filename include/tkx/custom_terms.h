@@ -18,8 +18,8 @@ typedef enum tkx_custom_term_kind {
     TKX_TERM_DPO,     /* datums in pairs, the better one first: -log sigmoid(beta d), d =
                          the difference of their sums of w (l - q) */
     TKX_TERM_KL,      /* to the reference: sum of w (exp(q - l) - (q - l) - 1) */
-    TKX_TERM_ENTROPY, /* of what the targets cover: sum of w exp(l) l, minus the entropy
-                       */
+    TKX_TERM_ENTROPY, /* of what the targets cover: sum of w exp(l) l, minus the
+                         entropy */
     TKX_TERM_L1,      /* sum of w |l| */
     TKX_TERM_L2,      /* sum of w l^2 */
     TKX_N_TERMS

@@ -20,9 +20,9 @@ typedef struct tkx_local tkx_local;
 typedef struct tkx_local_adapter tkx_local_adapter;
 
 typedef enum tkx_local_compute {
-    TKX_LOCAL_COMPUTE_FAST =
-        0, /* KV cache in float16, 8-bit activations on quantised weights */
-    TKX_LOCAL_COMPUTE_F32 /* activations and KV cache in float32 */
+    TKX_LOCAL_COMPUTE_FAST = 0, /* KV cache in float16, 8-bit activations on quantised
+                                   weights */
+    TKX_LOCAL_COMPUTE_F32       /* activations and KV cache in float32 */
 } tkx_local_compute;
 
 /* What a token's logprob is taken from; at temperature 0 all are raw. */
@@ -47,12 +47,12 @@ typedef void tkx_local_progress_fn(tkx_local_stage stage, uint64_t done_bytes,
 typedef struct tkx_local_options {
     size_t struct_size;
     tkx_local_compute compute;
-    int n_threads; /* 0: as many as the process may run on */
-    uint64_t
-        max_memory_bytes; /* weights, KV, scratch; 0: what machine and cgroup leave */
-    size_t max_positions; /* of all open sequences together; 0: chosen to fit */
-    size_t max_requests;  /* open at once, beyond that BUSY; 0: 1,024 */
-    const char *kernels;  /* instruction set by name; NULL: the best of this CPU */
+    int n_threads;             /* 0: as many as the process may run on */
+    uint64_t max_memory_bytes; /* weights, KV, scratch; 0: what machine and cgroup
+                                  leave */
+    size_t max_positions;      /* of all open sequences together; 0: chosen to fit */
+    size_t max_requests;       /* open at once, beyond that BUSY; 0: 1,024 */
+    const char *kernels;       /* instruction set by name; NULL: the best of this CPU */
     tkx_local_progress_fn *on_progress; /* NULL: none */
     void *user_data;
     const char *weight_type; /* quantise F32, F16 and BF16 matrices while loading: "q8_0"
@@ -126,8 +126,8 @@ TKX_API size_t tkx_local_n_threads(const tkx_local *local);
 typedef void tkx_local_token_fn(int64_t sample, int32_t token, float logprob,
                                 void *user_data);
 
-/* What the service does not have.  Start from TKX_LOCAL_SAMPLE_OPTIONS_INIT; zero is off.
- */
+/* What the service does not have.  Start from TKX_LOCAL_SAMPLE_OPTIONS_INIT; zero is
+   off. */
 typedef struct tkx_local_sample_options {
     size_t struct_size;
     const tkx_local_adapter *adapter; /* NULL: the base model */

@@ -20,10 +20,9 @@ typedef struct tkx_tokenizer tkx_tokenizer;
 typedef struct tkx_text_stream tkx_text_stream;
 
 typedef enum tkx_encode_flags {
-    TKX_ENCODE_DEFAULT = 0, /* special tokens written in the text are recognised */
-    TKX_ENCODE_ADD_SPECIAL =
-        1, /* add begin-of-text or what the model wants around a text */
-    TKX_ENCODE_PLAIN_TEXT = 2 /* nothing in the text is a special or added token */
+    TKX_ENCODE_DEFAULT = 0,     /* special tokens written in the text are recognised */
+    TKX_ENCODE_ADD_SPECIAL = 1, /* add begin-of-text or what the model wants around it */
+    TKX_ENCODE_PLAIN_TEXT = 2   /* nothing in the text is a special or added token */
 } tkx_encode_flags;
 
 typedef enum tkx_decode_flags {
@@ -39,7 +38,7 @@ typedef enum tkx_decode_flags {
  * Thread:    any.
  * Ownership: @p out is the caller's; tkx_tokenizer_unref().
  * Errors:    NOT_FOUND, IO; PARSE for a broken file; UNSUPPORTED for a tokenizer of a
- * kind that is not offered (the message names what, and what is); LIMIT.
+ *            kind that is not offered (the message names what, and what is); LIMIT.
  */
 TKX_API tkx_status tkx_tokenizer_open(const char *path, tkx_tokenizer **out,
                                       tkx_error **err);
@@ -51,8 +50,8 @@ TKX_API void tkx_tokenizer_unref(tkx_tokenizer *tokenizer);
 /** Largest id that has a token, plus one.  Thread: any. */
 TKX_API size_t tkx_tokenizer_vocab_size(const tkx_tokenizer *tokenizer);
 
-/** The id of the token spelt @p text, special or not; -1 if there is none.  Thread: any.
- */
+/** The id of the token spelt @p text, special or not; -1 if there is none.
+    Thread: any. */
 TKX_API int64_t tkx_tokenizer_find(const tkx_tokenizer *tokenizer, const char *text);
 
 /** The id that begins a text; -1 if the model has none.  Thread: any. */
@@ -69,8 +68,8 @@ TKX_API int64_t tkx_tokenizer_bos_id(const tkx_tokenizer *tokenizer);
 TKX_API const int64_t *tkx_tokenizer_end_ids(const tkx_tokenizer *tokenizer,
                                              size_t *n_ids);
 
-/** The model's own chat template (Jinja); NULL if it has none.  Borrowed.  Thread: any.
- */
+/** The model's own chat template (Jinja); NULL if it has none.  Borrowed.
+    Thread: any. */
 TKX_API const char *tkx_tokenizer_chat_template(const tkx_tokenizer *tokenizer);
 
 /**

@@ -250,9 +250,9 @@ TKX_API tkx_status tkx_training_save_weights_for_sampler(tkx_training *training,
 /* Start from TKX_EXTERNAL_OPTIONS_INIT.  Everything is copied. */
 typedef struct tkx_external_options {
     size_t struct_size;
-    int64_t ttl_seconds; /* 0: never expires */
-    const char *const
-        *recipients; /* age public keys; with any, every file is encrypted */
+    int64_t ttl_seconds;           /* 0: never expires */
+    const char *const *recipients; /* age public keys; with any, every file is
+                                      encrypted */
     size_t n_recipients;
     tkx_json_member_list extra_json; /* more members of the request */
     int64_t timeout_ms;              /* of the call; 0: the context's call_timeout_ms */

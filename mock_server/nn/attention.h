@@ -13,8 +13,8 @@
 
 enum { NN_ATTENTION_TILE = 64 }; /* query rows at a time */
 
-/* out[n, q]; lse[n_heads, n] the log of each row's normaliser; s holds tile * n floats.
- */
+/* out[n, q]; lse[n_heads, n] the log of each row's normaliser; s holds tile * n
+   floats. */
 void nn_attention(const nn_config *config, size_t n, const float *qkv, float *out,
                   float *lse, float *s);
 /* dqkv[n, q + 2 kv] is written; s and ds hold tile * n floats each. */

@@ -176,8 +176,8 @@ tkx_status nn_base_alloc(const char *name, const nn_config *config, const bool *
     return TKX_OK;
 }
 
-/* One frequency under llama3 scaling: long waves slowed, short ones kept, a ramp between.
- */
+/* One frequency under llama3 scaling: long waves slowed, short ones kept, a ramp
+   between. */
 static double scaled_frequency(const nn_config *c, double frequency)
 {
     const double two_pi = 6.283185307179586476925286766559;

@@ -253,8 +253,8 @@ static void list_unknown(const tkx__tensors *tensors, const nn_adapter *a, tkx__
                         list->size ? "; " : "", n_there, n_wanted);
 }
 
-/* Fill values (laid out as a's) from the tensors of a prefix; listing what does not fit.
- */
+/* Fill values (laid out as a's) from the tensors of a prefix; listing what does not
+   fit. */
 static void read_part(const tkx__tensors *tensors, const nn_adapter *a,
                       const char *prefix, float *values, tkx__buf *list)
 {

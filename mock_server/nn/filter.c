@@ -49,8 +49,8 @@ static void sift_down(nn_candidate *heap, size_t n, size_t at)
     }
 }
 
-/* The best of what is left goes behind the heap: descending order from the array's end.
- */
+/* The best of what is left goes behind the heap: descending order from the array's
+   end. */
 static void pop(nn_candidate *heap, size_t n)
 {
     swap(&heap[0], &heap[n - 1]);

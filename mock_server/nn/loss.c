@@ -198,8 +198,8 @@ static void eval_cross_entropy(const nn_datum *d, size_t first, size_t n,
     }
 }
 
-/* -min(r a, clip(r) a): flat (g = 0) exactly where the clipped term is the smaller one.
- */
+/* -min(r a, clip(r) a): flat (g = 0) exactly where the clipped term is the smaller
+   one. */
 static void eval_clipped(double r, double a, double low, double high, double *e,
                          double *g)
 {

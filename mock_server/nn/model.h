@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* nn/model.h - inside an engine and a LoRA model, for the files of nn/ and their tests.
- */
+/* nn/model.h - inside an engine and a LoRA model, for the files of nn/ and their
+   tests. */
 #ifndef MOCK_NN_MODEL_H
 #define MOCK_NN_MODEL_H
 

@@ -7,8 +7,8 @@
 
 #include "mock_server/nn/base.h"
 
-/* y[m, n] = x * rstd * weight, rstd[m] = 1 / sqrt(mean(x^2) + eps); row strides ldx, ldy.
- */
+/* y[m, n] = x * rstd * weight, rstd[m] = 1 / sqrt(mean(x^2) + eps); row strides ldx,
+   ldy. */
 void nn_rms_norm(size_t m, size_t n, const float *x, size_t ldx, const float *weight,
                  double eps, float *y, size_t ldy, float *rstd);
 /* dx = (or, with add, +=) the derivative through the norm; dx may be dy when add is

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prefix.c - a few prompts by their tokens, the one that was not used for longest goes.
- */
+/* prefix.c - a few prompts by their tokens, the one that was not used for longest
+   goes. */
 #include "mock_server/nn/prefix.h"
 
 #include <string.h>

@@ -34,8 +34,8 @@ typedef struct nn_stop_string {
     size_t size;
 } nn_stop_string;
 
-/* Asked after every token of a request; true ends it with CANCELLED.  Thread: a worker's.
- */
+/* Asked after every token of a request; true ends it with CANCELLED.  Thread: a
+   worker's. */
 typedef bool nn_cancelled_fn(void *user_data);
 
 typedef struct nn_sample_request {

@@ -130,7 +130,7 @@ void nn_loss_result_free(nn_loss_result *result);
  * Ownership: *out is the caller's; nn_loss_result_free().  No datums: an empty result.
  * Errors:    USER for an unknown loss or key, missing input, wrong length, token outside
  *            the vocabulary, or a datum longer than the context, naming datum and
- * position.
+ *            position.
  */
 tkx_status nn_model_forward(nn_model *model, const nn_datum *datums, size_t n_datums,
                             const nn_loss *loss, nn_loss_result **out, tkx_error **err);

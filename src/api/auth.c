@@ -123,8 +123,8 @@ static void exchange_failed(tkx__auth *auth, const tkx_error *error)
     auth->warned = true;
     if (!auth->refresh_armed && auth->token && !(is_refused && left <= GIVE_UP_LIFE_MS))
         arm_refresh(auth, RETRY_MS);
-    /* Whoever waits may use what is left of the old token, unless the key itself is bad.
-     */
+    /* Whoever waits may use what is left of the old token, unless the key itself is
+       bad. */
     wake_all(auth, is_refused || left <= 0 ? error : NULL);
 }
 

@@ -55,8 +55,8 @@ tkx__secret *tkx__auth_get_raw(tkx__auth *auth);
 void tkx__auth_wait_for(tkx__auth *auth, tkx__auth_wait *wait);
 void tkx__auth_unwait(tkx__auth *auth, tkx__auth_wait *wait);
 
-/* The server refused this text with invalid_token.  True: an exchange makes sense; wait.
- */
+/* The server refused this text with invalid_token.  True: an exchange makes sense;
+   wait. */
 bool tkx__auth_refused(tkx__auth *auth, const tkx__secret *refused);
 
 /* The current token's text for reading claims; NULL when requests carry a plain key. */

@@ -23,8 +23,8 @@ int64_t tkx__backoff_outer_ms(unsigned n_failures, double u);
 /* Polling without a link, or after a 429: min(2^n s, 30 s), n from 0. */
 int64_t tkx__backoff_link_ms(unsigned n_failures);
 
-/* Floor under polls that come back too fast: min(0.25 s * 2^n, 5 s), half of it jittered.
- */
+/* Floor under polls that come back too fast: min(0.25 s * 2^n, 5 s), half of it
+   jittered. */
 int64_t tkx__backoff_floor_ms(unsigned n_fast, double u);
 
 /* Sampling retry handler, before attempt n + 1: base * 2^(n-1), +-25 %, in [0, max]. */

@@ -414,8 +414,8 @@ static void tell_breaker(tkx__call *call, const tkx__reply *reply)
 void tkx__call_on_reply(tkx__reply *reply, void *arg)
 {
     tkx__call *call = arg;
-    /* An answer beyond its cap, an untrusted certificate: the same again would not help.
-     */
+    /* An answer beyond its cap, an untrusted certificate: the same again would not
+       help. */
     bool is_hopeless = reply->error && !tkx_error_is_retryable(reply->error);
 
     call->transfer = NULL;

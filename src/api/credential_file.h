@@ -43,8 +43,8 @@ void tkx__credential_file_free(tkx__stored_key *key); /* wipes; accepts NULL */
 tkx_status tkx__credential_file_put(const char *path, const tkx__stored_key *key,
                                     tkx_error **err);
 
-/* Take the default key out; the file goes with the last one.  NOT_FOUND: nothing there.
- */
+/* Take the default key out; the file goes with the last one.  NOT_FOUND: nothing
+   there. */
 tkx_status tkx__credential_file_remove(const char *path, tkx_error **err);
 
 #endif

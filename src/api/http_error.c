@@ -52,8 +52,8 @@ static void put_place(tkx__buf *out, const cJSON *loc)
     }
 }
 
-/* [{"loc": ["body", "data", 0], "msg": "..."}]: the first entries, each with its place.
- */
+/* [{"loc": ["body", "data", 0], "msg": "..."}]: the first entries, each with its
+   place. */
 static int put_validation(tkx__buf *out, const cJSON *list)
 {
     int n = 0;

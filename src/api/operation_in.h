@@ -66,8 +66,8 @@ static inline tkx__span *tkx__part_span(const part *p)
 }
 
 void tkx__operation_begin_span(tkx__operation *op);
-/* Chunks have a span each, since they are under way side by side; a single part has none.
- */
+/* Chunks have a span each, since they are under way side by side; a single part has
+   none. */
 void tkx__part_begin_span(part *p);
 
 /* As what its parts go out now. */

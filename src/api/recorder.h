@@ -45,8 +45,8 @@ typedef struct tkx__record {
     void *encode_arg;       /* stays until fn has run */
 } tkx__record;
 
-/* call: by what name the recorder knows it from now on; never 0.  error: the receiver's.
- */
+/* call: by what name the recorder knows it from now on; never 0.  error: the
+   receiver's. */
 typedef void tkx__recorded_fn(void *arg, int64_t call, tkx_error *error);
 
 typedef enum tkx__part_end {

@@ -15,9 +15,7 @@
 
 #define MAX_BODY ((size_t)1 << 30)
 #define MAX_BODY_MASK 0x7fffffffu
-#define MAX_PACKED                                                                       \
-    16384                 /* tokens that the loop may write: a quarter of a millisecond  \
-                           */
+#define MAX_PACKED 16384  /* tokens that the loop may write: a quarter of a millisecond */
 #define NUMBER_ROOM 40    /* the number and its key */
 #define TOKEN_ROOM 8      /* of one in JSON */
 #define CHUNK_ROOM 64     /* what surrounds them */

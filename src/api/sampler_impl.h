@@ -126,8 +126,8 @@ void tkx__completions_forget(struct tkx__completions *completions, tkx__sample *
 void tkx__completions_fetched(struct tkx__completions *completions, tkx__sample *sample);
 /* A probe has ended, one way or the other. */
 void tkx__completions_probed(struct tkx__completions *completions);
-/* Its result, or its error, has been read: the service may delete it.  The id is taken.
- */
+/* Its result, or its error, has been read: the service may delete it.  The id is
+   taken. */
 void tkx__completions_retrieved(struct tkx__completions *completions, char **request_id);
 
 #endif

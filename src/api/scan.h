@@ -30,11 +30,11 @@ typedef struct tkx__scan {
     bool is_bad;  /* what came so far is not JSON */
 } tkx__scan;
 
-/* Enter an object or a list; false when the text is neither (blanks around it are fine).
- */
+/* Enter an object or a list; false when the text is neither (blanks around it are
+   fine). */
 bool tkx__scan_enter(tkx__scan *scan, const char *text, size_t size);
-/* The next member of an object, the key without quotes and undecoded.  False at the end.
- */
+/* The next member of an object, the key without quotes and undecoded.  False at the
+   end. */
 bool tkx__scan_member(tkx__scan *scan, tkx__span *key, tkx__span *value);
 bool tkx__scan_element(tkx__scan *scan, tkx__span *value);
 

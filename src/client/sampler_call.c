@@ -341,8 +341,8 @@ static const char *base_name(const sampler_call *c)
     return tkx_local_label(s->local, s->adapter, TKX_LOGPROB_MODE_RAW).adapter_base;
 }
 
-/* What the service offers is known, or not: the failure stands unless the model is gone.
- */
+/* What the service offers is known, or not: the failure stands unless the model is
+   gone. */
 static void take_capabilities(sampler_call *c, tkx_future *inner)
 {
     tkx_server_capabilities *answer = NULL;

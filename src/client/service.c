@@ -206,8 +206,8 @@ static void on_close_stop(tkx__closer *closer)
     tkx__fail(&error, TKX_ERR_CLOSED, "the context was closed");
     tell_waiters(s, error);
     tkx_error_free(error);
-    if (was_finishing) /* its last reference had gone, and the finish will not be answered
-                        */
+    if (was_finishing) /* its last reference had gone, and the finish will not be
+                          answered */
         free_service(s);
 }
 

@@ -176,8 +176,8 @@ static void abort_skip(tkx__op *base)
     free_task(task);
 }
 
-/* It has not become an operation: its future fails now, its numbers pass in their turn.
- */
+/* It has not become an operation: its future fails now, its numbers pass in their
+   turn. */
 static void fail_start(tkx__task *task, tkx_error *error)
 {
     tkx__future_fail(task->future, &error);

@@ -167,7 +167,7 @@ typedef struct tkx__store_plan {
  * The current model is lost.  Plan a new one from the newest confirmed state (saved
  * before the call `before` of the run; 0: any; -1: older than that of the current model)
  * whose following bodies are all here, else from the beginning.  is_rewind: what followed
- * the state is dropped, not copied. Errors: NOT_FOUND when there is no such place.
+ * the state is dropped, not copied.  Errors: NOT_FOUND when there is no such place.
  */
 tkx_status tkx__store_plan_model(tkx__store *store, int64_t before, bool is_rewind,
                                  tkx__arena *arena, tkx__store_plan *plan,

@@ -116,12 +116,12 @@ bool tkx__json_read_f64s(tkx__json_reader *r, double **values, size_t *count);
 
 bool tkx__json_text_is(const tkx__json_text *text, const char *word);
 
-/* Record a failure of the caller's own (wrong value, missing key); the first one stays.
- */
+/* Record a failure of the caller's own (wrong value, missing key); the first one
+   stays. */
 void tkx__json_fail(tkx__json_reader *r, tkx_status status, const char *problem);
 
-/* Ends the reading: only blanks may follow.  "<what>: <problem> at byte N (after key k)".
- */
+/* Ends the reading: only blanks may follow.  "<what>: <problem> at byte N (after key
+   k)". */
 tkx_status tkx__json_finish(tkx__json_reader *r, const char *what, tkx_error **err);
 /* The failure so far, without asking for the end of the text. */
 tkx_status tkx__json_status(const tkx__json_reader *r, const char *what, tkx_error **err);

@@ -24,8 +24,7 @@
 #include "base/buf.h"
 
 enum {
-    TKX__JSON_NON_FINITE_NULL =
-        1 /* NaN and infinities become null instead of a failure */
+    TKX__JSON_NON_FINITE_NULL = 1 /* NaN and infinities become null, not a failure */
 };
 
 typedef struct tkx__json_writer {

@@ -40,8 +40,8 @@ static unsigned char nibble(float x)
     return (unsigned char)(q < 15 ? q : 15);
 }
 
-/* The value of the largest magnitude, sign and all, becomes -8; the first one of equals.
- */
+/* The value of the largest magnitude, sign and all, becomes -8; the first one of
+   equals. */
 static void block_q4_0(const float *in, unsigned char *out)
 {
     float largest = 0;

@@ -47,8 +47,9 @@ typedef tkx_status tkx__write_fn(void *ctx, const void *bytes, size_t n, tkx_err
  * Write a file of n_tensors (name, dtype, dims, data of each; sizes are worked out)
  * through write.  Tensors of wider types come first, so that each is aligned; the order
  * is kept otherwise.  metadata may be NULL.  Data is passed on in place, nothing is
- * copied. Errors: INVALID_ARGUMENT for a type that safetensors does not have; what write
- * returns.
+ * copied.
+ *
+ * Errors: INVALID_ARGUMENT for a type that safetensors does not have; what write returns.
  */
 tkx_status tkx__safetensors_write(const tkx__tensor *tensors, size_t n_tensors,
                                   const tkx__safetensors_pair *metadata,

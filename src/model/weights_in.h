@@ -9,7 +9,7 @@
 
 /*
  * Fill w, whose config, path and kind of file are set; vectors and layers go to the
- * arena. Errors: everything that is missing or does not fit, in one message.
+ * arena.  Errors: everything that is missing or does not fit, in one message.
  */
 tkx_status tkx__weights_load(tkx__weights *w, const tkx__tensors *table,
                              tkx__arena *arena, tkx_error **err);

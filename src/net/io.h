@@ -97,8 +97,8 @@ typedef struct tkx__timer tkx__timer;
 typedef void tkx__reply_fn(tkx__reply *reply, void *arg);
 typedef void tkx__task_fn(void *arg);
 
-/* A post in memory of the poster's: not to be touched until fn runs, which may free it.
- */
+/* A post in memory of the poster's: not to be touched until fn runs, which may free
+   it. */
 typedef struct tkx__post_node tkx__post_node;
 struct tkx__post_node {
     tkx__task_fn *fn;

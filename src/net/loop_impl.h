@@ -31,8 +31,8 @@ struct tkx__loop {
     tkx__workers *user_code; /* one thread, for functions of the user */
 
     /* Loop thread only. */
-    int depth; /* above 0: inside a callback of ours, whose turn will look at everything
-                */
+    int depth; /* above 0: inside a callback of ours, whose turn will look at
+                  everything */
     struct event wake_event;
     struct event alarm_event; /* a timerfd: libevent's own clock may be 4 ms coarse */
     struct event timers_ran_event; /* due at once while n_bulk counts */

@@ -6,14 +6,14 @@ set(bad 0)
 foreach(header IN LISTS headers)
   foreach(language c c++)
     if(language STREQUAL "c")
-      set(command ${CC} -std=c11 -Wstrict-prototypes)
+      set(command ${CC} -std=c11 -Wpedantic -Wstrict-prototypes)
     elseif(CXX)
-      set(command ${CXX} -std=c++20)
+      set(command ${CXX} -std=c++20 -Wpedantic)
     else()
       continue()
     endif()
     execute_process(COMMAND ${command} -x ${language} -Wall -Wextra -Werror -fsyntax-only
-      -I${ROOT}/include -include ${ROOT}/include/${header} /dev/null
+      -I${ROOT}/include -include ${ROOT}/include/${header} ${ROOT}/tests/build/alone.c
       RESULT_VARIABLE result ERROR_VARIABLE text)
     if(result)
       message("${header} does not compile alone as ${language}:\n${text}")

@@ -20,8 +20,7 @@ static const jdom *expect_of(const fixture *f)
     return other ? other : jdom_get(f->root, "expect");
 }
 
-/* ---- errors -------------------------------------------------------------------------
- */
+/* ---- errors --------------------------------------------------------------------- */
 
 /* The statuses that stand for each domain of expect.error. */
 static bool is_domain(const char *domain, tkx_status status)
@@ -41,8 +40,8 @@ static bool is_domain(const char *domain, tkx_status status)
             status == TKX_ERR_BILLING || status == TKX_ERR_PERMISSION);
 }
 
-/* What is expected, or the server's word where only its case makes the SDK not know it.
- */
+/* What is expected, or the server's word where only its case makes the SDK not know
+   it. */
 static const char *category_said(fixture *f, const char *expected)
 {
     static const char *const known[] = {"user", "server"};
@@ -115,8 +114,7 @@ fixture_verdict live_judge_error(fixture *f, const jdom *wanted, const tkx_error
     return judge_texts(f, wanted, error);
 }
 
-/* ---- the requests of the route ------------------------------------------------------
- */
+/* ---- the requests of the route -------------------------------------------------- */
 
 /* The k-th request since the script began that went to the path; FAKE_NONE: none. */
 static size_t nth_to(live *l, const char *path, size_t k)
@@ -208,8 +206,7 @@ static fixture_verdict judge_values(live *l, const char *what, const char *path,
     return FIXTURE_PASSED;
 }
 
-/* ---- pauses -------------------------------------------------------------------------
- */
+/* ---- pauses --------------------------------------------------------------------- */
 
 static fixture_verdict judge_waits(live *l)
 {
@@ -236,8 +233,7 @@ static fixture_verdict judge_waits(live *l)
     return FIXTURE_PASSED;
 }
 
-/* ---- the queue ----------------------------------------------------------------------
- */
+/* ---- the queue ------------------------------------------------------------------ */
 
 static const char *state_name(tkx_queue_state state)
 {
@@ -280,8 +276,7 @@ static fixture_verdict judge_queue(live *l, tkx_future *future)
     return FIXTURE_PASSED;
 }
 
-/* ---- all of it ----------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------ */
 
 static fixture_verdict judge_way(live *l, tkx_future *future)
 {

@@ -22,8 +22,7 @@ const char *live_id(const fixture *f, const char *key)
     return id ? id : "ID";
 }
 
-/* ---- the client ---------------------------------------------------------------------
- */
+/* ---- the client ----------------------------------------------------------------- */
 
 static void on_queue(tkx_future *future, tkx_queue_state state, const char *reason,
                      void *user_data)
@@ -124,8 +123,7 @@ void live_end(live *l)
     set_environment(l->f, false);
 }
 
-/* ---- time ---------------------------------------------------------------------------
- */
+/* ---- time ----------------------------------------------------------------------- */
 
 bool live_step(live *l)
 {
@@ -178,8 +176,7 @@ bool live_is_about_start(const fixture *f)
     return false;
 }
 
-/* ---- handles ------------------------------------------------------------------------
- */
+/* ---- handles -------------------------------------------------------------------- */
 
 bool live_nothing(live *l)
 {
@@ -287,8 +284,7 @@ const live_op *live_find_op(const char *op)
     return found;
 }
 
-/* ---- guard --------------------------------------------------------------------------
- */
+/* ---- guard ---------------------------------------------------------------------- */
 
 static struct {
     fixture *f;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fixtures_request.c - builds the body of a call and compares it with the recorded one.
- */
+/* fixtures_request.c - builds the body of a call and compares it with the recorded
+   one. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -38,8 +38,7 @@ static bool ends_with(const char *path, const char *route)
     return n > m && path[n - m - 1] == '/' && strcmp(path + n - m, route) == 0;
 }
 
-/* ---- which exchange -----------------------------------------------------------------
- */
+/* ---- which exchange ------------------------------------------------------------- */
 
 /* What tells requests to one path apart: a promise, or a number of a client. */
 static const char *key_of(fixture *f, const char *promise, const char *client,
@@ -112,8 +111,7 @@ static const jdom *find_exchange(sequence *s, const fake_request *q, const char 
     return NULL;
 }
 
-/* ---- answering ----------------------------------------------------------------------
- */
+/* ---- answering ------------------------------------------------------------------ */
 
 static const char *from_base64(fixture *f, const char *text, size_t *size)
 {
@@ -224,8 +222,7 @@ static fixture_verdict judge_unused(sequence *s)
     return FIXTURE_PASSED;
 }
 
-/* ---- the program --------------------------------------------------------------------
- */
+/* ---- the program ---------------------------------------------------------------- */
 
 static fixture_verdict judge_step(sequence *s, const jdom *step, const live_op *op,
                                   tkx_future *future)

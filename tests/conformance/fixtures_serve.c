@@ -85,8 +85,7 @@ static bool ends_with(const char *path, const char *route)
     return n > m && path[n - m - 1] == '/' && strcmp(path + n - m, route) == 0;
 }
 
-/* ---- recorded answers ---------------------------------------------------------------
- */
+/* ---- recorded answers ----------------------------------------------------------- */
 
 /* The headers as lines; the body's announced length is the case's business. */
 static const char *header_lines(fixture *f, const jdom *reply, bool is_open_ended)
@@ -197,8 +196,7 @@ static bool give_recorded(live *l, size_t i, const fake_request *q, const char *
     return reply != NULL;
 }
 
-/* ---- plain answers ------------------------------------------------------------------
- */
+/* ---- plain answers -------------------------------------------------------------- */
 
 /* client/config: the flags of the case, and those that its operation needs. */
 static void give_config(live *l, size_t i)
@@ -283,8 +281,7 @@ static bool give_plain(live *l, size_t i, const char *path)
     return false;
 }
 
-/* ---- promises -----------------------------------------------------------------------
- */
+/* ---- promises ------------------------------------------------------------------- */
 
 static int64_t proto_seq(const char *bytes, size_t size)
 {
@@ -380,8 +377,7 @@ static void give_promise(live *l, size_t i, const fake_request *q)
     tkx__buf_clear(&buf);
 }
 
-/* ---- polls of request cases ---------------------------------------------------------
- */
+/* ---- polls of request cases ----------------------------------------------------- */
 
 /* How many polls went before the recorded one. */
 static int64_t iteration_of(const fixture *f)
@@ -462,8 +458,7 @@ static void give_completions(live *l, size_t i, const fake_request *q)
     fake_io_answer(l->io, i, 200, NULL, text);
 }
 
-/* ---- all of it ----------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------ */
 
 void live_serve(fake_io *io, size_t i, void *arg)
 {

@@ -78,8 +78,7 @@ static tkx_status finish(live *l, tkx_future **out, tkx_error **err)
     return TKX_ERR_INVALID_ARGUMENT;
 }
 
-/* ---- telemetry ----------------------------------------------------------------------
- */
+/* ---- telemetry ------------------------------------------------------------------ */
 
 static tkx_json_member_list members(fixture *f, const jdom *from)
 {

@@ -38,8 +38,7 @@ static tkx_optimizer_config optimizer(live *l, const char *key)
     return fixture_optimizer(l->f, from);
 }
 
-/* ---- making models ------------------------------------------------------------------
- */
+/* ---- making models -------------------------------------------------------------- */
 
 static tkx_status create_lora(live *l, tkx_future **out, tkx_error **err)
 {
@@ -89,8 +88,7 @@ static tkx_status take_training(live *l, tkx_future *future, tkx__json_writer *w
     return TKX_OK;
 }
 
-/* ---- steps --------------------------------------------------------------------------
- */
+/* ---- steps ---------------------------------------------------------------------- */
 
 static tkx_status forward(live *l, tkx_future **out, tkx_error **err)
 {
@@ -138,8 +136,7 @@ static tkx_status unload(live *l, tkx_future **out, tkx_error **err)
     return tkx_training_unload(l->training, 0, out, err);
 }
 
-/* ---- saves and loads ----------------------------------------------------------------
- */
+/* ---- saves and loads ------------------------------------------------------------ */
 
 static tkx_save_options save_options(live *l)
 {
@@ -209,8 +206,7 @@ static tkx_status custom_loss(live *l, tkx_future **out, tkx_error **err)
     return tkx_service_create_custom_loss(l->service, &q, out, err);
 }
 
-/* ---- results ------------------------------------------------------------------------
- */
+/* ---- results -------------------------------------------------------------------- */
 
 #define TAKE(name, T, take, write)                                                       \
     static tkx_status name(live *l, tkx_future *future, tkx__json_writer *w,             \

@@ -55,8 +55,8 @@ START_TEST(skyrl_fails_promises_with_400)
 }
 END_TEST
 
-/* Strict as the hosted service: protobuf alone, results announced before they are sent.
- */
+/* Strict as the hosted service: protobuf alone, results announced before they are
+   sent. */
 START_TEST(strict_takes_protobuf_and_announces_results)
 {
     mock_run r = {0};

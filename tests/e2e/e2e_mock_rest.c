@@ -55,8 +55,8 @@ START_TEST(checkpoints_are_listed_published_and_deleted)
 }
 END_TEST
 
-/* Somebody else sees a checkpoint only when it is public, or with the owner's credential.
- */
+/* Somebody else sees a checkpoint only when it is public, or with the owner's
+   credential. */
 START_TEST(a_checkpoint_is_its_owners)
 {
     mock_run r = {0};

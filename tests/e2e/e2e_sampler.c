@@ -470,8 +470,8 @@ START_TEST(local_controls_are_refused_remotely)
 }
 END_TEST
 
-/* What the local engine cannot compute stays with the service, however long that takes.
- */
+/* What the local engine cannot compute stays with the service, however long that
+   takes. */
 START_TEST(images_stay_remote)
 {
     tkx_sampler_options o = options_of(TKX_SAMPLER_AUTO);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz_safetensors.c - a file that opens has all of its bytes, and can be written again.
- */
+/* fuzz_safetensors.c - a file that opens has all of its bytes, and can be written
+   again. */
 #include <stdlib.h>
 
 #include "fuzz/fuzz.h"

@@ -26,8 +26,7 @@ char *fake_copy_text(const char *text)
     return fake_must(strdup(text ? text : ""));
 }
 
-/* ---- steps ----------------------------------------------------------------------------
- */
+/* ---- steps ---------------------------------------------------------------------- */
 
 void fake_push(fake_io *f, step s)
 {

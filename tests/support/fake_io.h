@@ -60,8 +60,7 @@ void fake_io_free(fake_io *fake);
 void fake_io_drop(fake_io *fake);
 const tkx__io *fake_io_table(fake_io *fake);
 
-/* ---- time ---------------------------------------------------------------------------
- */
+/* ---- time ----------------------------------------------------------------------- */
 
 int64_t fake_io_now(const fake_io *fake); /* ms since fake_io_new() */
 /* Run all that is due now.  Stops the test after 1,000,000 steps: a hot loop. */
@@ -70,16 +69,15 @@ void fake_io_turn(fake_io *fake);
 void fake_io_advance(fake_io *fake, int64_t ms);
 /* Milliseconds to the earliest armed timer; -1: none is armed. */
 int64_t fake_io_next_timer(const fake_io *fake);
-/* What uniform() gives from now on; 1 - 1e-9 at first, so that jitter is at its maximum.
- */
+/* What uniform() gives from now on; 1 - 1e-9 at first, so that jitter is at its
+   maximum. */
 void fake_io_set_uniform(fake_io *fake, double value);
 /* Or a sequence, repeated for ever; copied. */
 void fake_io_set_uniforms(fake_io *fake, const double *values, size_t n);
 /* What wall_ms() gives at virtual time 0; 1,700,000,000,000 at first. */
 void fake_io_set_wall(fake_io *fake, int64_t wall_ms);
 
-/* ---- requests, numbered from 0 in the order of sending --------------------------------
- */
+/* ---- requests, numbered from 0 in the order of sending -------------------------- */
 
 size_t fake_io_n_sent(const fake_io *fake);
 const fake_request *fake_io_sent(const fake_io *fake,
@@ -113,8 +111,7 @@ void fake_io_fail(fake_io *fake, size_t i, tkx_status status, const char *messag
 typedef void fake_server_fn(fake_io *fake, size_t i, void *arg);
 void fake_io_serve(fake_io *fake, fake_server_fn *fn, void *arg);
 
-/* ---- trouble -------------------------------------------------------------------------
- */
+/* ---- trouble -------------------------------------------------------------------- */
 
 void fake_io_refuse_sends(fake_io *fake, size_t n); /* the next n sends return NULL */
 void fake_io_refuse_posts(fake_io *fake, bool refuse);

@@ -11,8 +11,7 @@
 #include "base/mem.h"
 #include "support/fake_io_impl.h"
 
-/* ---- replies --------------------------------------------------------------------------
- */
+/* ---- replies -------------------------------------------------------------------- */
 
 /* Cut "Name: value\n..." into pairs, names in lower case; returns their number. */
 static size_t cut_headers(char *text, tkx__header *to, size_t max)
@@ -123,8 +122,7 @@ void fake_io_fail(fake_io *f, size_t i, tkx_status status, const char *message)
     fake_io_turn(f);
 }
 
-/* ---- sending --------------------------------------------------------------------------
- */
+/* ---- sending -------------------------------------------------------------------- */
 
 static char *read_body(const tkx__body *body, size_t *size)
 {

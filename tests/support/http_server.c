@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_server.c - blocking sockets, one thread per connection; ends when all are closed.
- */
+/* http_server.c - blocking sockets, one thread per connection; ends when all are
+   closed. */
 #include "support/http_server.h"
 
 #include <arpa/inet.h>

@@ -60,8 +60,8 @@ mock_answer mock_post(const mock_process *p, const char *path, const char *fmt, 
 mock_answer mock_get(const mock_process *p, const char *path);
 void mock_answer_free(mock_answer *a);
 
-/* The text behind "name":" in a JSON body, up to the next quote; the test fails without.
- */
+/* The text behind "name":" in a JSON body, up to the next quote; the test fails
+   without. */
 void mock_take_text(const char *json, const char *name, char *out, size_t size);
 double mock_take_number(const char *json, const char *name);
 

@@ -18,8 +18,7 @@ typedef struct tkx_loss_fn_output {
 
 typedef struct tkx_forward_backward_output {
     const char *loss_fn_output_type;
-    const tkx_loss_fn_output
-        *loss_fn_outputs; /* [n_outputs], in the order of the datums */
+    const tkx_loss_fn_output *loss_fn_outputs; /* [n_outputs], as the datums stand */
     size_t n_outputs;
     const tkx_metric *metrics;
     size_t n_metrics;

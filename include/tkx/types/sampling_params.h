@@ -13,8 +13,7 @@ typedef enum tkx_stop_kind {
     TKX_STOP_DEFAULT = 0, /* not sent: the model's own end tokens */
     TKX_STOP_STRINGS,     /* n_stop 0: no stop at all, runs to max_tokens */
     TKX_STOP_TOKENS,      /* n_stop 0: the same empty list */
-    TKX_STOP_ONE_STRING /* n_stop 1; sent as a list, since some servers take nothing else
-                         */
+    TKX_STOP_ONE_STRING   /* n_stop 1; sent as a list: some servers take nothing else */
 } tkx_stop_kind;
 
 typedef struct tkx_sampling_params {

@@ -28,8 +28,8 @@ typedef struct tkx_tensor {
         const int64_t *i64; /* [n_values] */
         const void *any;
     } values;
-    /* Sparse: values[k] stands in column col[k]; row r has k from crow[r] to crow[r + 1].
-     */
+    /* Sparse: values[k] stands in column col[k]; row r has k from crow[r] to
+       crow[r + 1]. */
     const int64_t *crow; /* [n_crow], rows + 1 */
     size_t n_crow;
     const int64_t *col; /* [n_col], n_values */

@@ -48,8 +48,8 @@ typedef struct tkx_save_weights_result {
     int64_t size_bytes;              /* external save; -1: not said */
 } tkx_save_weights_result;
 
-/* Into an existing model (model_id, seq_id), or creating one (session_id, model_seq_id).
- */
+/* Into an existing model (model_id, seq_id), or creating one (session_id,
+   model_seq_id). */
 typedef struct tkx_load_weights_request {
     const char *model_id;
     int64_t seq_id; /* -1: absent */

@@ -35,7 +35,7 @@ static void finish(void)
 }
 
 /* How many of n go in at once. */
-static int enter(int n, int64_t bytes)
+static int enter(int n, uint32_t bytes)
 {
     int n_in = 0;
 

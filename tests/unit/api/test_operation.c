@@ -448,8 +448,8 @@ static void run_path(path *p, const shape *sh)
         if (!s.has_failed)
             ck_assert_int_eq(x.calls[i].status, TKX_OK);
     }
-    /* A gap in what the server has is only there when the client knows that it is broken.
-     */
+    /* A gap in what the server has is only there when the client knows that it is
+       broken. */
     for (int k = 1; k <= highest; k++)
         ck_assert(s.accepted[k] || x.turns.loop.broken);
     if (x.turns.loop.broken)

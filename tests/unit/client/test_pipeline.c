@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_pipeline.c - steps in flight, their outcomes in order, and what a failure stops.
- */
+/* test_pipeline.c - steps in flight, their outcomes in order, and what a failure
+   stops. */
 #include <string.h>
 
 #include <tkx/pipeline.h>

@@ -131,8 +131,8 @@ START_TEST(a_full_batch_goes_at_once_and_the_rest_in_batches)
 }
 END_TEST
 
-/* A service that does not answer: events pile up to the bound, errors reach the caller.
- */
+/* A service that does not answer: events pile up to the bound, errors reach the
+   caller. */
 START_TEST(a_dead_route_costs_nobody_anything)
 {
     tkx_future *future;

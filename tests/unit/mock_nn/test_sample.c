@@ -156,8 +156,8 @@ START_TEST(stops_at_tokens)
 }
 END_TEST
 
-/* Text is cut after the token that completes a stop string; the prompt is not searched.
- */
+/* Text is cut after the token that completes a stop string; the prompt is not
+   searched. */
 START_TEST(stops_at_strings)
 {
     nn_sample_request q = request();

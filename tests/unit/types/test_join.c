@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_join.c - one output of several chunks: order and reductions (behaviour check 16).
- */
+/* test_join.c - one output of several chunks: order and reductions (behaviour check
+   16). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

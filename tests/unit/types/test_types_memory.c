@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_types_memory.c - decoders and the body under failing allocations; sizes refused.
- */
+/* test_types_memory.c - decoders and the body under failing allocations; sizes
+   refused. */
 #include <string.h>
 
 #include "support/fail_alloc.h"
