@@ -29,15 +29,20 @@ static tkx_status quantise(tkx_local *local, const tkx_local_options *o, tkx__dt
                            tkx_error **err)
 {
     quantising q = {.options = o};
+    const tkx__kernels *kernels;
     tkx__threads *pool;
     size_t copied = 0;
-    tkx_status st = tkx__threads_new((size_t)o->n_threads, &pool, err);
+    tkx_status st = tkx__kernels_select(o->kernels, &kernels, err);
 
+    if (st == TKX_OK)
+        st = tkx__threads_new((size_t)o->n_threads, &pool, err);
     if (st != TKX_OK)
         return st;
     (void)tkx__requantise_bytes(local->weights, dtype, &copied);
     q.total_bytes = copied;
-    st = tkx__requantise(local->weights, dtype, pool, on_quantised, &q, err);
+    st = tkx__requantise(local->weights, dtype,
+                         o->compute == TKX_LOCAL_COMPUTE_FAST ? kernels : NULL, pool,
+                         on_quantised, &q, err);
     tkx__threads_free(pool);
     return st;
 }
@@ -118,6 +123,15 @@ void tkx_local_free(tkx_local *local)
     tkx__free(local);
 }
 
+static tkx_status arrange(const tkx_local *local, tkx__adapter *adapter, tkx_error **err)
+{
+    const tkx__kernels *kernels;
+    tkx_status st =
+        tkx__kernels_select(tkx__schedule_kernels(local->schedule), &kernels, err);
+
+    return st == TKX_OK ? tkx__adapter_arrange(adapter, kernels, err) : st;
+}
+
 tkx_status tkx_local_adapter_load(tkx_local *local, const char *path,
                                   tkx_local_adapter **out, tkx_error **err)
 {
@@ -129,7 +143,7 @@ tkx_status tkx_local_adapter_load(tkx_local *local, const char *path,
     adapter->local = local;
     st = tkx__adapter_open(path, local->weights, &adapter->adapter, err);
     if (st == TKX_OK && local->compute == TKX_LOCAL_COMPUTE_FAST)
-        st = tkx__adapter_arrange(adapter->adapter, err);
+        st = arrange(local, adapter->adapter, err);
     if (st == TKX_OK) {
         *out = adapter;
         return TKX_OK;

@@ -41,9 +41,11 @@ tkx_status tkx__adapter_parse(const void *config, size_t config_size, const void
  * For the fast mode, before first use: copy matrices into the order in which steps read
  * them, float32 ones in half precision, which is finer than that mode's activations and
  * half of the bytes that every token reads.  Values that half precision does not hold
- * stay float32; experts' matrices (which may share one) stay as they are.
+ * stay float32; experts' matrices (which may share one) stay as they are.  Afterwards only
+ * graphs with these kernels can use it.
  */
-tkx_status tkx__adapter_arrange(tkx__adapter *adapter, tkx_error **err);
+tkx_status tkx__adapter_arrange(tkx__adapter *adapter, const tkx__kernels *kernels,
+                                tkx_error **err);
 tkx__adapter *tkx__adapter_ref(tkx__adapter *adapter);
 void tkx__adapter_unref(tkx__adapter *adapter);
 

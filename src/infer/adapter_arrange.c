@@ -152,16 +152,15 @@ static void arrange_all(arranging *g)
     arrange(g, &a->head.b, true);
 }
 
-tkx_status tkx__adapter_arrange(tkx__adapter *a, tkx_error **err)
+tkx_status tkx__adapter_arrange(tkx__adapter *a, const tkx__kernels *kernels,
+                                tkx_error **err)
 {
-    arranging g = {.adapter = a};
+    arranging g = {.adapter = a, .kernels = kernels};
     size_t size;
     size_t skip;
 
     if (a->arranged.data)
         return TKX_OK;
-    if (tkx__kernels_select(NULL, &g.kernels, err) != TKX_OK)
-        return TKX_ERR_UNSUPPORTED;
     arrange_all(&g);
     if (g.is_short || !tkx__add(g.at, LARGE_PAGE, &size))
         return tkx__fail_memory(err);

@@ -149,7 +149,8 @@ static tkx__matrix as_matrix(const tkx__stored *s)
     tkx__matrix m = {.data = s->data,
                      .n_rows = s->n_rows,
                      .n_cols = s->n_cols,
-                     .row_size = s->row_bytes};
+                     .row_size = s->row_bytes,
+                     .is_packed = s->is_packed};
 
     m.type = (tkx__wtype)tkx__dtype_get(s->dtype)->gguf_id; /* both count as GGUF does */
     return m;

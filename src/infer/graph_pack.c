@@ -71,11 +71,11 @@ static void pack_matrix(tkx__graph *g, tkx__matrix *m, unsigned char *to)
     m->is_packed = p.is_strips;
 }
 
-/* Only what stands in the mapping: anything else would stay in memory a second time. */
+/* Only what stands in a mapped file: anything else would stay in memory twice. */
 static size_t packed_size(const tkx__graph *g, const tkx__matrix *m)
 {
     return (tkx__matrix_can_pack(g->kernels, m) || is_plain(m)) &&
-                   tkx__gguf_holds(g->weights->gguf, m->data)
+                   tkx__weights_holds(g->weights, m->data)
                ? (m->n_rows * m->row_size + 63) / 64 * 64
                : 0;
 }

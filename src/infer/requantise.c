@@ -12,6 +12,7 @@
 
 #define ALIGNMENT 64
 #define ROWS_PER_PIECE 16
+#define PACKED_ROWS 8 /* that a set of kernels brings into its order at once */
 
 tkx_status tkx__requantise_find(const char *name, tkx__dtype *out, tkx_error **err)
 {
@@ -37,9 +38,11 @@ typedef struct visit {
     size_t kept;   /* bytes of matrices that stay */
     /* while quantising */
     const tkx__weights *weights;
+    const tkx__kernels *kernels; /* NULL: no order of their own */
     unsigned char *memory;
     tkx__threads *pool;
-    float *rows; /* one for each thread */
+    float *rows;              /* one for each thread */
+    unsigned char *some_rows; /* 8 quantised ones for each thread */
     size_t widest;
     tkx__requantise_fn *on_done;
     void *ctx;
@@ -116,34 +119,72 @@ size_t tkx__requantise_bytes(const tkx__weights *weights, tkx__dtype dtype,
 
 /* ---- quantising ---- */
 
+/* Bytes of the longest row of a copy. */
+static size_t row_room(const visit *v)
+{
+    size_t bytes = 0;
+
+    (void)tkx__dtype_row_bytes(v->dtype, v->widest, &bytes);
+    return bytes;
+}
+
 typedef struct work {
     const visit *v;
     const tkx__stored *from;
     unsigned char *to;
     size_t row_bytes;
+    bool is_packed; /* it becomes */
 } work;
+
+static void quantise_some(const work *w, size_t first, size_t end, unsigned char *to,
+                          size_t thread)
+{
+    float *row = w->v->rows + thread * w->v->widest;
+
+    for (size_t r = first; r < end; r++, to += w->row_bytes) {
+        tkx__stored_row(w->from, r, row);
+        tkx__quantise_row(w->v->dtype, row, w->from->n_cols, to);
+    }
+}
+
+static tkx__matrix as_matrix(const work *w, const unsigned char *data, size_t n_rows)
+{
+    return (tkx__matrix){.data = data,
+                         .type = (tkx__wtype)tkx__dtype_get(w->v->dtype)->gguf_id,
+                         .n_rows = n_rows,
+                         .n_cols = w->from->n_cols,
+                         .row_size = w->row_bytes};
+}
 
 static void quantise_rows(void *ctx, size_t piece, size_t thread)
 {
     const work *w = ctx;
-    float *row = w->v->rows + thread * w->v->widest;
     size_t end = (piece + 1) * ROWS_PER_PIECE;
+    unsigned char *eight = w->v->some_rows + thread * PACKED_ROWS * row_room(w->v);
+    tkx__matrix m = as_matrix(w, eight, PACKED_ROWS);
 
     if (end > w->from->n_rows)
         end = w->from->n_rows;
-    for (size_t r = piece * ROWS_PER_PIECE; r < end; r++) {
-        tkx__stored_row(w->from, r, row);
-        tkx__quantise_row(w->v->dtype, row, w->from->n_cols, w->to + r * w->row_bytes);
+    for (size_t r = piece * ROWS_PER_PIECE; r < end; r += PACKED_ROWS) {
+        unsigned char *to = w->to + r * w->row_bytes;
+        size_t last = r + PACKED_ROWS < end ? r + PACKED_ROWS : end;
+
+        quantise_some(w, r, last, w->is_packed ? eight : to, thread);
+        if (w->is_packed)
+            tkx__matrix_pack(w->v->kernels, &m, 0, PACKED_ROWS, to);
     }
 }
 
 static void quantise(visit *v, tkx__stored *m)
 {
     work w = {.v = v, .from = m, .to = v->memory + v->copied};
+    tkx__matrix made;
 
     if (!changes(v, m))
         return;
     (void)tkx__dtype_row_bytes(v->dtype, m->n_cols, &w.row_bytes);
+    made = as_matrix(&w, w.to, m->n_rows);
+    w.is_packed = v->kernels && tkx__matrix_can_pack(v->kernels, &made);
     tkx__threads_run(v->pool, (m->n_rows + ROWS_PER_PIECE - 1) / ROWS_PER_PIECE,
                      quantise_rows, &w);
     v->copied += bytes_of(v, m);
@@ -151,14 +192,17 @@ static void quantise(visit *v, tkx__stored *m)
     m->data = w.to;
     m->dtype = v->dtype;
     m->row_bytes = w.row_bytes;
+    m->is_packed = w.is_packed;
     if (v->on_done)
         v->on_done(v->ctx, v->copied);
 }
 
-tkx_status tkx__requantise(tkx__weights *weights, tkx__dtype dtype, tkx__threads *pool,
+tkx_status tkx__requantise(tkx__weights *weights, tkx__dtype dtype,
+                           const tkx__kernels *kernels, tkx__threads *pool,
                            tkx__requantise_fn *fn, void *ctx, tkx_error **err)
 {
     visit v = counted(weights, dtype);
+    size_t n_threads = tkx__threads_count(pool);
     unsigned char *memory;
 
     if (v.copied == 0)
@@ -166,20 +210,24 @@ tkx_status tkx__requantise(tkx__weights *weights, tkx__dtype dtype, tkx__threads
                          "%s: nothing to quantise to %s: its weights are %s",
                          weights->path, tkx__dtype_name(dtype), weights->type);
     memory = tkx__weights_own_block(weights, v.copied);
-    v.rows = tkx__calloc(tkx__threads_count(pool) * v.widest, sizeof *v.rows);
-    if (!memory || !v.rows) {
+    v.rows = tkx__calloc(n_threads * v.widest, sizeof *v.rows);
+    v.some_rows = tkx__calloc(n_threads * PACKED_ROWS, row_room(&v));
+    if (!memory || !v.rows || !v.some_rows) {
+        tkx__free(v.some_rows);
         tkx__free(v.rows);
         return tkx__fail(err, TKX_ERR_NO_MEMORY,
                          "no memory for %zu bytes of quantised weights", v.copied);
     }
     v.memory = memory; /* whole pages */
     v.weights = weights;
+    v.kernels = kernels;
     v.fn = quantise;
     v.pool = pool;
     v.on_done = fn;
     v.ctx = ctx;
     v.copied = 0;
     visit_all(&v, weights);
+    tkx__free(v.some_rows);
     tkx__free(v.rows);
     weights->type = tkx__dtype_name(dtype);
     return TKX_OK;

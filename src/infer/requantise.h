@@ -9,6 +9,7 @@
 #ifndef TKX_INFER_REQUANTISE_H
 #define TKX_INFER_REQUANTISE_H
 
+#include "infer/kernels/kernels.h"
 #include "infer/threads.h"
 #include "model/weights.h"
 
@@ -23,11 +24,14 @@ size_t tkx__requantise_bytes(const tkx__weights *weights, tkx__dtype dtype,
 typedef void tkx__requantise_fn(void *ctx, size_t done_bytes);
 
 /*
- * Before anything else uses the weights.  fn may be NULL.
+ * Before anything else uses the weights.  fn may be NULL.  With kernels, copies that
+ * these multiply faster from their own order are written in it: then only graphs of the
+ * fast mode with the same kernels can use the weights.
  *
  * Errors: NO_MEMORY; INVALID_ARGUMENT when no matrix can be quantised.
  */
-tkx_status tkx__requantise(tkx__weights *weights, tkx__dtype dtype, tkx__threads *pool,
+tkx_status tkx__requantise(tkx__weights *weights, tkx__dtype dtype,
+                           const tkx__kernels *kernels, tkx__threads *pool,
                            tkx__requantise_fn *fn, void *ctx, tkx_error **err);
 
 #endif

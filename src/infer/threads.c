@@ -37,6 +37,7 @@
    decoding model pass a few microseconds; being woken takes longer than that. */
 #define SPIN_NS 20000
 #define YIELD_NS 500000
+#define LOOKS 1000 /* for a piece ahead, before yielding: some microseconds */
 
 typedef struct worker {
     tkx__threads *pool;
@@ -230,6 +231,40 @@ static void wait_for_change(tkx__threads *p, uint64_t seen, bool is_owner)
         pthread_cond_wait(&p->changed, &p->mutex);
     atomic_fetch_sub(&p->n_sleeping, 1);
     pthread_mutex_unlock(&p->mutex);
+}
+
+/* ---- pieces ahead ---- */
+
+void tkx__ahead_set(tkx__ahead *a, size_t n_pieces, tkx__threads_fn *fn, void *ctx)
+{
+    a->fn = fn;
+    a->ctx = ctx;
+    a->n_pieces = n_pieces;
+    atomic_init(&a->next, 0);
+    atomic_init(&a->n_done, 0);
+}
+
+void tkx__ahead_work(tkx__ahead *a, size_t thread)
+{
+    while (atomic_load_explicit(&a->next, memory_order_relaxed) < a->n_pieces) {
+        size_t piece = atomic_fetch_add_explicit(&a->next, 1, memory_order_relaxed);
+
+        if (piece >= a->n_pieces)
+            return;
+        a->fn(a->ctx, piece, thread);
+        atomic_fetch_add_explicit(&a->n_done, 1, memory_order_release);
+    }
+}
+
+void tkx__ahead_wait(tkx__ahead *a)
+{
+    for (int i = 0; atomic_load_explicit(&a->n_done, memory_order_acquire) < a->n_pieces;
+         i++) {
+        if (i < LOOKS)
+            relax();
+        else
+            tkx__core_yield();
+    }
 }
 
 static void *worker_main(void *arg)

@@ -10,6 +10,7 @@
 #ifndef TKX_INFER_THREADS_H
 #define TKX_INFER_THREADS_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include <tkx/error.h>
@@ -49,5 +50,24 @@ typedef struct tkx__phase {
  */
 void tkx__threads_run_phases(tkx__threads *pool, const tkx__phase *phases,
                              size_t n_phases);
+
+/*
+ * Pieces that others of the same phase need before they end.  Instead of a phase of their
+ * own, at whose end all threads would meet: who comes does those that nobody has begun,
+ * goes on with what needs none, and waits at last for those that others hold.
+ */
+typedef struct tkx__ahead {
+    tkx__threads_fn *fn;
+    void *ctx;
+    size_t n_pieces;
+    atomic_size_t next;
+    atomic_size_t n_done;
+} tkx__ahead;
+
+/* Before the run; n_pieces 0: the other two do nothing. */
+void tkx__ahead_set(tkx__ahead *ahead, size_t n_pieces, tkx__threads_fn *fn, void *ctx);
+/* From inside a piece, in this order. */
+void tkx__ahead_work(tkx__ahead *ahead, size_t thread);
+void tkx__ahead_wait(tkx__ahead *ahead);
 
 #endif

@@ -433,10 +433,7 @@ tkx_status tkx__gguf_open(const char *path, tkx__gguf **out, tkx_error **err)
 
 bool tkx__gguf_holds(const tkx__gguf *gguf, const void *byte)
 {
-    const unsigned char *start = gguf ? gguf->mapped.data : NULL;
-
-    return start && (uintptr_t)byte >= (uintptr_t)start &&
-           (uintptr_t)byte - (uintptr_t)start < gguf->mapped.size;
+    return gguf && tkx__mapped_holds(&gguf->mapped, byte);
 }
 
 void tkx__gguf_forget(const tkx__gguf *gguf, const void *bytes, size_t size)

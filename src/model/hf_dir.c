@@ -219,6 +219,14 @@ size_t tkx__hf_dir_size_bytes(const tkx__hf_dir *hf)
     return hf->size_bytes;
 }
 
+bool tkx__hf_dir_holds(const tkx__hf_dir *hf, const void *byte)
+{
+    for (size_t i = 0; i < hf->n_shards; i++)
+        if (tkx__safetensors_holds(hf->shards[i].file, byte))
+            return true;
+    return false;
+}
+
 void tkx__hf_dir_forget(const tkx__hf_dir *hf, const void *bytes, size_t size)
 {
     for (size_t i = 0; i < hf->n_shards; i++)

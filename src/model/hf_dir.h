@@ -26,6 +26,8 @@ void tkx__hf_dir_free(tkx__hf_dir *hf);
 
 const tkx__tensors *tkx__hf_dir_tensors(const tkx__hf_dir *hf); /* of all files */
 size_t tkx__hf_dir_size_bytes(const tkx__hf_dir *hf);           /* of all files */
+/* True for a byte of a mapped file. */
+bool tkx__hf_dir_holds(const tkx__hf_dir *hf, const void *byte);
 /* See tkx__mapped_forget(). */
 void tkx__hf_dir_forget(const tkx__hf_dir *hf, const void *bytes, size_t size);
 

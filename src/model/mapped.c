@@ -61,6 +61,12 @@ tkx_status tkx__mapped_anonymous(tkx__mapped *mapped, size_t size, tkx_error **e
     return TKX_OK;
 }
 
+bool tkx__mapped_holds(const tkx__mapped *mapped, const void *byte)
+{
+    return mapped->data && (uintptr_t)byte >= (uintptr_t)mapped->data &&
+           (uintptr_t)byte - (uintptr_t)mapped->data < mapped->size;
+}
+
 void tkx__mapped_forget(const tkx__mapped *mapped, const void *bytes, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

@@ -8,6 +8,7 @@
 #ifndef TKX_MODEL_MAPPED_H
 #define TKX_MODEL_MAPPED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <tkx/error.h>
@@ -19,6 +20,7 @@ typedef struct tkx__mapped {
 
 /* IO or NOT_FOUND; a folder, pipe or device is refused. */
 tkx_status tkx__mapped_open(tkx__mapped *mapped, const char *path, tkx_error **err);
+bool tkx__mapped_holds(const tkx__mapped *mapped, const void *byte);
 /* These bytes were copied elsewhere: whole pages of them leave this process's memory
    until somebody reads them again.  Bytes outside the mapping are left alone. */
 void tkx__mapped_forget(const tkx__mapped *mapped, const void *bytes, size_t size);

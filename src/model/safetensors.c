@@ -258,6 +258,11 @@ tkx_status tkx__safetensors_open(const char *path, tkx__safetensors **out,
     return st;
 }
 
+bool tkx__safetensors_holds(const tkx__safetensors *file, const void *byte)
+{
+    return tkx__mapped_holds(&file->mapped, byte);
+}
+
 void tkx__safetensors_forget(const tkx__safetensors *file, const void *bytes, size_t size)
 {
     tkx__mapped_forget(&file->mapped, bytes, size);

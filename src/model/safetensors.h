@@ -23,6 +23,7 @@ tkx_status tkx__safetensors_open(const char *path, tkx__safetensors **out,
 /* The same from memory, borrowed until free; what names it in errors. */
 tkx_status tkx__safetensors_parse(const void *bytes, size_t size, const char *what,
                                   tkx__safetensors **out, tkx_error **err);
+bool tkx__safetensors_holds(const tkx__safetensors *file, const void *byte);
 /* See tkx__mapped_forget(). */
 void tkx__safetensors_forget(const tkx__safetensors *file, const void *bytes,
                              size_t size);

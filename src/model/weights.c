@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
@@ -93,15 +94,25 @@ void tkx__weights_free(tkx__weights *weights)
 void *tkx__weights_own_block(tkx__weights *weights, size_t size_bytes)
 {
     tkx__mapped_close(&weights->own->block);
-    (void)tkx__mapped_anonymous(&weights->own->block, size_bytes, NULL);
+    /* large pages are advice: no harm when it is not taken */
+    if (tkx__mapped_anonymous(&weights->own->block, size_bytes, NULL) == TKX_OK)
+        (void)madvise((void *)(uintptr_t)weights->own->block.data, size_bytes,
+                      MADV_HUGEPAGE);
     return (void *)(uintptr_t)weights->own->block.data;
+}
+
+bool tkx__weights_holds(const tkx__weights *weights, const void *byte)
+{
+    const struct tkx__weights_own *own = weights->own;
+
+    return (own->gguf && tkx__gguf_holds(own->gguf, byte)) ||
+           (own->hf && tkx__hf_dir_holds(own->hf, byte));
 }
 
 void tkx__weights_forget(const tkx__weights *weights, const void *bytes, size_t size)
 {
     const struct tkx__weights_own *own = weights->own;
 
-    tkx__mapped_forget(&own->block, bytes, size);
     if (own->gguf)
         tkx__gguf_forget(own->gguf, bytes, size);
     if (own->hf)

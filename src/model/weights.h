@@ -26,6 +26,7 @@ typedef struct tkx__stored {
     size_t n_rows;
     size_t n_cols;
     size_t row_bytes;
+    bool is_packed; /* in kernel order (infer/kernels/strips.h), by whoever copied it */
 } tkx__stored;
 
 /* The matrices of a layer that a product is made with, each of which can be adapted but
@@ -88,8 +89,10 @@ void tkx__weights_free(tkx__weights *weights);
 /* Memory that lives as long as the weights, for copies of matrices, one block at most;
    not zeroed.  NULL: there is none. */
 void *tkx__weights_own_block(tkx__weights *weights, size_t size_bytes);
-/* Bytes of a matrix were copied elsewhere and are not read again: their pages leave this
-   process's memory. */
+/* True when a byte stands in a mapped file. */
+bool tkx__weights_holds(const tkx__weights *weights, const void *byte);
+/* Bytes of a matrix were copied elsewhere and are not read again: the pages of the mapped
+   file behind them leave this process's memory. */
 void tkx__weights_forget(const tkx__weights *weights, const void *bytes, size_t size);
 
 /* Any matrix of a layer; expert is ignored in dense layers and for attention. */
@@ -103,7 +106,7 @@ const tkx__stored *tkx__weights_matrix(const tkx__weights *weights, size_t layer
 size_t tkx__weights_stored_row(const tkx__weights *weights, tkx__layer_matrix matrix,
                                size_t row);
 
-/* Stored row `row` decoded: [n_cols]. */
+/* Stored row `row` of a matrix that is not packed, decoded: [n_cols]. */
 void tkx__stored_row(const tkx__stored *stored, size_t row, float *out);
 
 #endif

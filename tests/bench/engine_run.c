@@ -36,7 +36,7 @@ void engine_open(engine *e)
         die("open model", err);
     if (e->adapter_path &&
         (tkx__adapter_open(e->adapter_path, e->weights, &e->adapter, &err) != TKX_OK ||
-         tkx__adapter_arrange(e->adapter, &err) != TKX_OK))
+         tkx__adapter_arrange(e->adapter, e->kernels, &err) != TKX_OK))
         die("open adapter", err);
     e->n_threads = tkx__threads_count(e->pool);
 }

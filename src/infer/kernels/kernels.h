@@ -172,11 +172,12 @@ typedef struct tkx__matmul_job {
     unsigned forms; /* a bit for each form of the input that some product wants */
     tkx__matmul_unit units[2][TKX__MATMUL_UNITS]; /* products; A of adapters */
     size_t n_units[2];
+    tkx__ahead ahead; /* the A */
 } tkx__matmul_job;
 
 /* The job as at most TKX__MATMUL_PHASES phases of a run; returns how many.  job and what
    it points at stay until the run is over. */
-#define TKX__MATMUL_PHASES 4
+#define TKX__MATMUL_PHASES 3
 size_t tkx__matmul_phases(tkx__matmul_job *job, tkx__phase *out);
 
 /* The same as a run of its own. */

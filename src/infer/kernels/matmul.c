@@ -2,10 +2,10 @@
 /*
  * matmul.c - a group of products over the pool.
  *
- * Activations are brought into each form once.  Then come the A of all adapters, then the
- * rows of all products, cut into pieces.  A piece is a tile, some rows against at most
- * TKX__TILE_TOKENS tokens; while its sums are in the cache, what the B of the adapters
- * give is added.
+ * Activations are brought into each form once.  Then come the rows of all products, cut
+ * into pieces.  A piece is a tile, some rows against at most TKX__TILE_TOKENS tokens;
+ * while its sums are in the cache, what the B of the adapters give is added.  Their A is
+ * done ahead by the threads that come first: the others multiply meanwhile.
  */
 #include <string.h>
 
@@ -198,8 +198,9 @@ static void fetch_b(const unit *u, const tkx__tile *t, size_t row)
     }
 }
 
-static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thread)
+static void do_piece(job *j, const unit *u, size_t piece, size_t thread)
 {
+    const tkx__work *w = j->work;
     size_t row = piece / u->n_chunks * u->rows_per_piece;
     size_t tok = piece % u->n_chunks * u->toks_per_piece;
     size_t rows_left = u->w->n_rows - row;
@@ -234,7 +235,10 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
         w->k->tile_f(&t);
     if (!is_direct)
         put_tile(w, u, &t, row);
-    for (size_t l = 0; u->product && l < u->product->n_loras; l++)
+    if (!u->product || u->product->n_loras == 0)
+        return;
+    tkx__ahead_wait(&j->ahead);
+    for (size_t l = 0; l < u->product->n_loras; l++)
         add_b(w, u, l, &t, row, thread);
 }
 
@@ -242,7 +246,7 @@ static void do_piece(const tkx__work *w, const unit *u, size_t piece, size_t thr
 
 typedef void unit_fn(void *ctx, const unit *u);
 
-/* The units of a phase in order.  is_a: that of the adapters' A, before the products'. */
+/* The units in order.  is_a: of the adapters' A instead of the products. */
 static void each_unit(const job *j, bool is_a, unit_fn *fn, void *ctx)
 {
     size_t use = 0;
@@ -290,7 +294,7 @@ static size_t lay_out(job *j, bool is_a)
 }
 
 typedef struct search {
-    const tkx__work *work;
+    job *job;
     size_t piece; /* counted from the unit that comes next */
     size_t thread;
     bool is_done;
@@ -304,13 +308,13 @@ static void try_unit(void *ctx, const unit *u)
         return;
     s->is_done = s->piece < u->n_pieces;
     if (s->is_done)
-        do_piece(s->work, u, s->piece, s->thread);
+        do_piece(s->job, u, s->piece, s->thread);
     s->piece -= u->n_pieces;
 }
 
-static void run_piece_of(const job *j, bool is_a, size_t piece, size_t thread)
+static void run_piece_of(job *j, bool is_a, size_t piece, size_t thread)
 {
-    search s = {.work = j->work, .piece = piece, .thread = thread};
+    search s = {.job = j, .piece = piece, .thread = thread};
 
     for (size_t i = 0; i < j->n_units[is_a]; i++)
         try_unit(&s, &j->units[is_a][i]);
@@ -318,14 +322,17 @@ static void run_piece_of(const job *j, bool is_a, size_t piece, size_t thread)
         each_unit(j, is_a, try_unit, &s);
 }
 
-static void run_piece(void *ctx, size_t piece, size_t thread)
-{
-    run_piece_of(ctx, false, piece, thread);
-}
-
 static void run_a_piece(void *ctx, size_t piece, size_t thread)
 {
     run_piece_of(ctx, true, piece, thread);
+}
+
+static void run_piece(void *ctx, size_t piece, size_t thread)
+{
+    job *j = ctx;
+
+    tkx__ahead_work(&j->ahead, thread);
+    run_piece_of(j, false, piece, thread);
 }
 
 /* ---- activations ---- */
@@ -384,7 +391,6 @@ static void find_lora_rows(void *ctx, size_t piece, size_t thread)
 size_t tkx__matmul_phases(tkx__matmul_job *j, tkx__phase *out)
 {
     size_t bytes = 0;
-    size_t n_a;
     size_t n = 0;
     bool has_indices = false;
 
@@ -408,9 +414,7 @@ size_t tkx__matmul_phases(tkx__matmul_job *j, tkx__phase *out)
                                 .n_pieces = (j->n_x + QUANTIZE_ROWS - 1) / QUANTIZE_ROWS};
     if (has_indices)
         out[n++] = (tkx__phase){.fn = find_lora_rows, .ctx = j, .n_pieces = 1};
-    n_a = lay_out(j, true);
-    if (n_a)
-        out[n++] = (tkx__phase){.fn = run_a_piece, .ctx = j, .n_pieces = n_a};
+    tkx__ahead_set(&j->ahead, lay_out(j, true), run_a_piece, j);
     out[n++] = (tkx__phase){.fn = run_piece, .ctx = j, .n_pieces = lay_out(j, false)};
     return n;
 }

@@ -103,7 +103,7 @@ START_TEST(can_be_halved)
     part.block_ids = &block;
     part.adapter = a;
     ck_assert_int_eq(tkx__graph_step(r.graph, &part, 1, keep, &whole, NULL), TKX_OK);
-    ck_assert_int_eq(tkx__adapter_arrange(a, NULL), TKX_OK);
+    ck_assert_int_eq(tkx__adapter_arrange(a, r.kernels, NULL), TKX_OK);
     pair = tkx__adapter_find(a, 0, TKX__MAT_Q, 0);
     ck_assert_ptr_nonnull(pair);
     ck_assert_int_ne((int)pair->a.type, TKX__W_F32);
