@@ -184,7 +184,7 @@ static uint64_t seed_of(const tkx_seed *seed)
 
 static bool has_extras(const tkx_local_sample_options *o)
 {
-    return o->min_p > 0 || o->repetition_penalty > 0 || o->frequency_penalty != 0 ||
+    return o->min_p != 0 || o->repetition_penalty != 0 || o->frequency_penalty != 0 ||
            o->presence_penalty != 0 || o->n_biases > 0;
 }
 

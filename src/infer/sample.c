@@ -9,6 +9,7 @@
  */
 #include "infer/sample.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,10 +79,10 @@ static tkx_status check_extras(const tkx__sample_extras *e, size_t vocab_size,
             return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                              "logit bias for token %lld, but the vocabulary has %zu",
                              (long long)e->bias_ids[i], vocab_size);
-        if (isnan(e->bias_values[i]))
+        if (!in_range(e->bias_values[i], -INFINITY, 1e30f)) /* infinite ones make NaN */
             return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                             "logit bias for token %lld is not a number",
-                             (long long)e->bias_ids[i]);
+                             "logit bias for token %lld is %g: no number up to 1e30",
+                             (long long)e->bias_ids[i], (double)e->bias_values[i]);
     }
     return TKX_OK;
 }
@@ -318,7 +319,14 @@ static void cut_min_p(tkx__token_sampler *s, float min_p, left *l)
     l->mass = sum_weights(s, n);
 }
 
-/* Fills s->kept and s->probs; *max is the largest logit.  Needs temperature > 0. */
+/* Finite also for the smallest temperatures. */
+static float inverse(float temperature)
+{
+    return fminf(1 / temperature, FLT_MAX);
+}
+
+/* Fills s->kept and s->probs; *max is the largest logit.  Needs temperature > 0.  0 when
+   the logits are no numbers, or all are ruled out. */
 static size_t filter(tkx__token_sampler *s, const float *logits,
                      const tkx__sample_params *p, float *max)
 {
@@ -326,7 +334,7 @@ static size_t filter(tkx__token_sampler *s, const float *logits,
     left l = {.is_all = true, .n = s->n_vocab};
 
     *max = s->k->max(logits, s->n_vocab);
-    l.mass = s->k->sum_exp(logits, s->n_vocab, *max, 1 / p->temperature, s->weight);
+    l.mass = s->k->sum_exp(logits, s->n_vocab, *max, inverse(p->temperature), s->weight);
     if (p->top_k > 0 && (uint64_t)p->top_k < s->n_vocab) {
         select_best(s, logits, (size_t)p->top_k);
         l = (left){.n = (size_t)p->top_k};
@@ -347,6 +355,8 @@ static size_t filter(tkx__token_sampler *s, const float *logits,
         s->probs[i] = (double)s->weight[id];
         l.mass += s->probs[i];
     }
+    if (!(l.mass > 0))
+        return 0;
     for (size_t i = 0; i < l.n; i++)
         s->probs[i] /= l.mass;
     return l.n;
@@ -381,7 +391,7 @@ float tkx__sample_logprob(tkx__token_sampler *s, const float *logits, int64_t id
 static float tempered_logprob(const tkx__token_sampler *s, const float *logits, float max,
                               float temperature, int64_t id)
 {
-    double sum = s->k->sum_exp(logits, s->n_vocab, max, 1 / temperature, NULL);
+    double sum = s->k->sum_exp(logits, s->n_vocab, max, inverse(temperature), NULL);
 
     return (float)(((double)logits[id] - (double)max) / (double)temperature - log(sum));
 }
@@ -415,6 +425,10 @@ int64_t tkx__sample_token(tkx__token_sampler *s, const float *logits,
         return id;
     }
     n = filter(s, used, p, &max);
+    if (n == 0) {
+        *logprob = NAN;
+        return 0;
+    }
     at = draw(s, n, tkx__rng_uniform(rng));
     id = s->kept[at];
     if (p->mode == TKX__LOGPROB_FILTERED)
@@ -442,11 +456,11 @@ void tkx__sample_alternatives(tkx__token_sampler *s, const float *logits,
     if (temperature > 0)
         n_kept = filter(s, logits, &all, &max);
     for (size_t i = 0; i < n; i++) {
-        size_t at = temperature > 0 ? draw(s, n_kept, tkx__rng_uniform(rng)) : best;
+        size_t at = n_kept > 0 ? draw(s, n_kept, tkx__rng_uniform(rng)) : best;
 
         ids[i] = (int64_t)at; /* all are kept: the place is the id */
-        logprobs[i] =
-            is_tempered ? (float)log(s->probs[at]) : (float)((double)logits[at] - lse);
+        logprobs[i] = is_tempered && n_kept > 0 ? (float)log(s->probs[at])
+                                                : (float)((double)logits[at] - lse);
     }
 }
 

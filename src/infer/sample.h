@@ -72,7 +72,8 @@ tkx_status tkx__token_sampler_new(const tkx__kernels *k, size_t vocab_size,
 void tkx__token_sampler_free(tkx__token_sampler *s);
 
 /*
- * Choose a token.  history [n_history] (may be NULL, 0) is the sequence so far, read only
+ * Choose a token; *logprob is NaN when the logits are no numbers or all tokens are ruled
+ * out.  history [n_history] (may be NULL, 0) is the sequence so far, read only
  * by the penalties.  *logprob is as params->mode says; raw at temperature 0.
  * The logits are not changed.
  */

@@ -12,6 +12,7 @@
 #define TKX_INFER_SCHEDULE_IN_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "infer/prefix.h"
 #include "infer/schedule.h"
@@ -52,7 +53,8 @@ struct tkx__job {
     float *logits;    /* [vocab_size] after the prompt */
     size_t n_started; /* samples */
     size_t n_ended;
-    bool is_cancelled; /* under the lock */
+    bool is_cancelled;      /* under the lock */
+    atomic_bool is_unsound; /* some logits were no numbers */
     tkx__job *next;
 };
 

@@ -91,8 +91,10 @@ static tkx_status check(const tkx__schedule *s, const tkx__job_spec *spec,
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
                          "%zu samples asked for; 1 to 65536 can be", spec->n_samples);
     if (spec->topk_sample > s->weights->config.vocab_size)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "a top-k larger than the vocabulary");
+        return tkx__fail(
+            err, TKX_ERR_INVALID_ARGUMENT,
+            "the %zu likeliest tokens of a place were asked for, of a vocabulary of %zu",
+            spec->topk_sample, s->weights->config.vocab_size);
     st = tkx__sample_params_check(&spec->params, s->weights->config.vocab_size, err);
     if (st == TKX_OK)
         st = check_ids(s, spec, err);

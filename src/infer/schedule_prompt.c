@@ -89,8 +89,10 @@ tkx_status tkx__prompt_check(const tkx__job_spec *spec, size_t vocab_size,
                              tkx_error **err)
 {
     if (spec->topk_prompt > vocab_size)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "a top-k larger than the vocabulary");
+        return tkx__fail(
+            err, TKX_ERR_INVALID_ARGUMENT,
+            "the %zu likeliest tokens of a place were asked for, of a vocabulary of %zu",
+            spec->topk_prompt, vocab_size);
     return check_targets(spec, vocab_size, err);
 }
 
@@ -165,13 +167,23 @@ bool tkx__prompt_prepare(tkx__job *job)
 
 /* ---- one row ---- */
 
+/* A sound row's logprobs are numbers. */
+static void watch(tkx__job *job, float logprob)
+{
+    if (isnan(logprob))
+        atomic_store_explicit(&job->is_unsound, true, memory_order_relaxed);
+}
+
 static void score_targets(tkx__job *job, size_t row, const float *logits,
                           tkx__token_sampler *sampler)
 {
     for (size_t i = job->target_rows[row]; i < job->target_rows[row + 1]; i++) {
-        if (job->target_ids[i] >= 0)
-            job->result->target_logprobs[i] =
-                tkx__sample_logprob(sampler, logits, job->target_ids[i]);
+        float *logprob = &job->result->target_logprobs[i];
+
+        if (job->target_ids[i] < 0)
+            continue;
+        *logprob = tkx__sample_logprob(sampler, logits, job->target_ids[i]);
+        watch(job, *logprob);
     }
 }
 
@@ -188,6 +200,7 @@ static void draw_alternatives(tkx__job *job, size_t row, const float *logits,
     tkx__sample_alternatives(sampler, logits, p->temperature, p->mode, &rng, r->alt_k,
                              r->alt_ids + row * r->alt_k,
                              r->alt_logprobs + row * r->alt_k);
+    watch(job, r->alt_logprobs[row * r->alt_k]);
 }
 
 void tkx__prompt_score(tkx__job *job, size_t row, const float *logits,
@@ -197,12 +210,16 @@ void tkx__prompt_score(tkx__job *job, size_t row, const float *logits,
     size_t next = row + 1;
 
     if (next >= r->first_scored) {
-        if (r->prompt_logprobs)
+        if (r->prompt_logprobs) {
             r->prompt_logprobs[next] =
                 tkx__sample_logprob(sampler, logits, job->prompt[next]);
-        if (r->topk)
+            watch(job, r->prompt_logprobs[next]);
+        }
+        if (r->topk) {
             tkx__sample_top(sampler, logits, r->topk, r->topk_ids + next * r->topk,
                             r->topk_logprobs + next * r->topk);
+            watch(job, r->topk_logprobs[next * r->topk]);
+        }
     }
     if (job->target_ids)
         score_targets(job, row, logits, sampler);

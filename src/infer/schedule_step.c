@@ -6,6 +6,7 @@
  * room that is left, pieces of prompts.  Rows of logits are worked on in parallel, one
  * token sampler to a thread.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -263,6 +264,10 @@ static bool keep_token(sequence *seq)
     tkx__job *job = seq->job;
     tkx__job_sequence *r = &job->result->sequences[seq->index];
 
+    if (isnan(seq->logprob)) {
+        atomic_store_explicit(&job->is_unsound, true, memory_order_relaxed);
+        return true;
+    }
     r->tokens[r->n] = (int32_t)seq->last;
     r->logprobs[r->n++] = seq->logprob;
     seq->history[seq->n_history++] = seq->last;
@@ -296,8 +301,13 @@ static void end_finished(tkx__schedule *s)
 
     for (tkx__job *job = s->shared.open; job; job = next) {
         next = job->next;
-        if (job->state == JOB_DRAWING &&
-            (job->n_ended == job->spec.n_samples || job->spec.max_tokens == 0))
+        if (atomic_load_explicit(&job->is_unsound, memory_order_relaxed))
+            fail_job(
+                s, job, TKX_ERR_PARSE,
+                "the model's logits are no numbers: its weights or the adapter's are "
+                "damaged, or beyond float16 (try compute f32)");
+        else if (job->state == JOB_DRAWING &&
+                 (job->n_ended == job->spec.n_samples || job->spec.max_tokens == 0))
             tkx__schedule_end(s, job, NULL);
     }
 }

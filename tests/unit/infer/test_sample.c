@@ -268,6 +268,47 @@ START_TEST(bad_parameters_are_refused)
         ck_assert_int_eq(tkx__sample_params_check(&bad[i], N, NULL),
                          TKX_ERR_INVALID_ARGUMENT);
     ck_assert_int_eq(tkx__sample_params_check(&good, N, NULL), TKX_OK);
+    bad_bias = (tkx__sample_extras){
+        .bias_ids = (int64_t[]){1}, .bias_values = (float[]){INFINITY}, .n_bias = 1};
+    ck_assert_int_eq(tkx__sample_params_check(&bad[5], N, NULL),
+                     TKX_ERR_INVALID_ARGUMENT);
+}
+END_TEST
+
+/* The last temperature before greedy draws what greedy does. */
+START_TEST(smallest_temperatures_are_greedy)
+{
+    tkx__sample_params p = {1e-40f, -1, 1, TKX__LOGPROB_TEMPERED, NULL};
+    tkx__rng rng = {0};
+    float lp;
+
+    logits[77] = 100;
+    ck_assert_int_eq(tkx__sample_token(sampler, logits, &p, NULL, 0, &rng, &lp), 77);
+    ck_assert_float_eq(lp, 0);
+}
+END_TEST
+
+/* Whatever the cuts, the logprob says so. */
+START_TEST(logits_that_are_no_numbers)
+{
+    static const tkx__sample_extras half = {.min_p = 0.5f};
+    const tkx__sample_params params[] = {{0, -1, 1, 0, NULL},
+                                         {1, -1, 1, 0, NULL},
+                                         {1, 5, 1, 0, NULL},
+                                         {1, -1, 0.5f, 0, NULL},
+                                         {1, 5, 0.5f, TKX__LOGPROB_FILTERED, NULL},
+                                         {1, -1, 1, TKX__LOGPROB_TEMPERED, &half}};
+    tkx__rng rng = {0};
+
+    for (size_t i = 0; i < N; i++)
+        logits[i] = NAN;
+    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
+        float lp = 0;
+        int64_t id = tkx__sample_token(sampler, logits, &params[i], NULL, 0, &rng, &lp);
+
+        ck_assert(id >= 0 && id < N);
+        ck_assert_msg(isnan(lp), "case %zu: %g", i, (double)lp);
+    }
 }
 END_TEST
 
@@ -286,6 +327,8 @@ int main(void)
     tcase_add_test(tc, top_is_sorted);
     tcase_add_test(tc, extras_change_the_logits);
     tcase_add_test(tc, bad_parameters_are_refused);
+    tcase_add_test(tc, smallest_temperatures_are_greedy);
+    tcase_add_test(tc, logits_that_are_no_numbers);
     suite_add_tcase(s, tc);
     return run_suite(s);
 }

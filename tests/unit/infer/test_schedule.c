@@ -291,6 +291,40 @@ START_TEST(turns_share_their_prefix)
 }
 END_TEST
 
+/* Damaged weights are an error of each request, whatever it asks for. */
+START_TEST(logits_that_are_no_numbers_fail)
+{
+    static const tkx__schedule_options options = {.n_threads = 2};
+    float *norm = calloc(weights->config.hidden_size, sizeof *norm);
+    const float *kept = weights->norm;
+    tkx__schedule *s;
+    tkx__job_spec spec;
+
+    for (size_t i = 0; i < weights->config.hidden_size; i++)
+        norm[i] = NAN;
+    weights->norm = norm;
+    s = new_schedule(&options);
+    for (int i = 0; i < 4; i++) {
+        outcome o;
+
+        outcome_init(&o);
+        spec = spec_of("p33.tokens", &o);
+        spec.n_samples = 3;
+        spec.params.top_p = i == 1 ? 0.5f : 1;
+        spec.max_tokens = i < 2 ? 4 : 0;
+        spec.wants_prompt_logprobs = i == 2;
+        spec.topk_prompt = i == 3;
+        run(s, &spec, &o);
+        ck_assert_int_eq(o.status, TKX_ERR_PARSE);
+        ck_assert_ptr_null(o.result);
+        outcome_clear(&o);
+    }
+    tkx__schedule_free(s);
+    weights->norm = kept;
+    free(norm);
+}
+END_TEST
+
 START_TEST(stops_at_ids_and_where_told)
 {
     static const tkx__schedule_options options = {.compute = TKX__COMPUTE_F32};
@@ -408,6 +442,7 @@ int main(void)
     tcase_add_test(tc, scores_the_prompt);
     tcase_add_loop_test(tc, parallel_equals_serial, 0, 2);
     tcase_add_test(tc, turns_share_their_prefix);
+    tcase_add_test(tc, logits_that_are_no_numbers_fail);
     tcase_add_test(tc, stops_at_ids_and_where_told);
     tcase_add_test(tc, refuses_what_cannot_be);
     tcase_add_test(tc, cancels);
