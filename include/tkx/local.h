@@ -106,8 +106,10 @@ typedef struct tkx_sample_label {
     const char *kernels;      /* instruction set */
     const char *logprob_mode; /* "raw", "tempered", "filtered" */
     const char *reason;       /* why this backend: "requested" */
-    const char *adapter_base; /* base model that the adapter names, which may be another
-                                 spelling of this one; NULL: not said, or no adapter */
+    const char *adapter_base; /* base model that the adapter names; NULL: not said, or no
+                                 adapter */
+    const char *warning;      /* that name is not found in the model's path: this may be
+                                 another model of the same shape; NULL: none */
 } tkx_sample_label;
 
 /** Who answers a request with that @p mode; at temperature 0 it is raw in any case.

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* local.c - opening a model and its adapters; sampling is in local_sample.c. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/options.h"
@@ -132,10 +137,53 @@ static tkx_status arrange(const tkx_local *local, tkx__adapter *adapter, tkx_err
     return st == TKX_OK ? tkx__adapter_arrange(adapter, kernels, err) : st;
 }
 
+/* Letters and digits alone, in lower case: names are spelled in many ways. */
+static void reduce(char *text)
+{
+    char *to = text;
+
+    for (; *text; text++)
+        if (isalnum((unsigned char)*text))
+            *to++ = (char)tolower((unsigned char)*text);
+    *to = '\0';
+}
+
+/* "Qwen/Qwen3-8B" is "qwen3-8b-Q4_0.gguf" as well as ".../models--Qwen--Qwen3-8B/...". */
+static tkx_status compare_base(const char *path, const char *base, char **warning,
+                               tkx_error **err)
+{
+    const char *slash = strrchr(base, '/');
+    char *real = realpath(path, NULL);
+    char *here = tkx__strdup(real ? real : path);
+    char *name = tkx__strdup(slash ? slash + 1 : base);
+    tkx__buf text;
+
+    free(real);
+    tkx__buf_init(&text, 1 << 14);
+    if (here && name) {
+        reduce(here);
+        reduce(name);
+        if (*name && !strstr(here, name))
+            tkx__buf_printf(&text,
+                            "the adapter was trained on %.400s, and nothing in the name "
+                            "of %.4096s says that it is that model",
+                            base, path);
+    }
+    if (text.size)
+        *warning = tkx__buf_take(&text, NULL);
+    if (!here || !name || text.status != TKX_OK)
+        (void)tkx__fail_memory(err);
+    tkx__free(here);
+    tkx__free(name);
+    tkx__buf_clear(&text);
+    return here && name && text.status == TKX_OK ? TKX_OK : TKX_ERR_NO_MEMORY;
+}
+
 tkx_status tkx_local_adapter_load(tkx_local *local, const char *path,
                                   tkx_local_adapter **out, tkx_error **err)
 {
     tkx_local_adapter *adapter = tkx__calloc(1, sizeof *adapter);
+    const char *base;
     tkx_status st;
 
     if (!adapter)
@@ -144,11 +192,15 @@ tkx_status tkx_local_adapter_load(tkx_local *local, const char *path,
     st = tkx__adapter_open(path, local->weights, &adapter->adapter, err);
     if (st == TKX_OK && local->compute == TKX_LOCAL_COMPUTE_FAST)
         st = arrange(local, adapter->adapter, err);
+    base = st == TKX_OK ? tkx__adapter_get_info(adapter->adapter).base_model : NULL;
+    if (base)
+        st = compare_base(local->weights->path, base, &adapter->warning, err);
     if (st == TKX_OK) {
         *out = adapter;
         return TKX_OK;
     }
     tkx__adapter_unref(adapter->adapter);
+    tkx__free(adapter->warning);
     tkx__free(adapter);
     return st;
 }
@@ -158,6 +210,7 @@ void tkx_local_adapter_unload(tkx_local_adapter *adapter)
     if (!adapter)
         return;
     tkx__adapter_unref(adapter->adapter);
+    tkx__free(adapter->warning);
     tkx__free(adapter);
 }
 
@@ -181,7 +234,8 @@ tkx_sample_label tkx_local_label(const tkx_local *local, const tkx_local_adapter
         .logprob_mode = mode_name(mode),
         .reason = "requested",
         .adapter_base =
-            adapter ? tkx__adapter_get_info(adapter->adapter).base_model : NULL};
+            adapter ? tkx__adapter_get_info(adapter->adapter).base_model : NULL,
+        .warning = adapter ? adapter->warning : NULL};
 }
 
 size_t tkx_local_max_positions(const tkx_local *local)

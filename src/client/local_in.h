@@ -22,6 +22,7 @@ struct tkx_local {
 struct tkx_local_adapter {
     const tkx_local *local; /* only compared: may be gone */
     tkx__adapter *adapter;
+    char *warning; /* NULL: none */
 };
 
 /* Open the tokenizer now, so that a later request with stop strings need not.  Failure is

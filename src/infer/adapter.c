@@ -153,8 +153,10 @@ static void match(matcher *m, const tkx__tensor *t)
         complain(m, t->name, "is not used: no adapter tensor has such a name");
         return;
     }
-    if (t->n_elements == 0 && name.layer < m->weights->config.n_layers)
+    if (t->n_elements == 0 && name.layer < m->weights->config.n_layers) {
+        m->adapter->layers[name.layer].untrained |= 1u << name.matrix;
         return; /* an empty tensor stands for a matrix that was not trained */
+    }
     if (!place_of(m, &name, name.expert)) {
         complain(m, t->name, "is not used: the base model has no such matrix");
         return;
@@ -176,39 +178,6 @@ static void match(matcher *m, const tkx__tensor *t)
 }
 
 /* ---- the whole ---- */
-
-static void check_pair(matcher *m, const tkx__lora *pair, const char *where)
-{
-    if (!pair->a.data != !pair->b.data)
-        complain(m, where,
-                 pair->a.data ? "has a lora_A and no lora_B"
-                              : "has a lora_B and no lora_A");
-    else if (pair->a.data)
-        m->adapter->n_matrices++;
-}
-
-static void check_pairs(matcher *m)
-{
-    static const char *const names[] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                        "gate_proj", "up_proj", "down_proj"};
-    char where[96];
-
-    check_pair(m, &m->adapter->head, "unembed_tokens");
-    for (size_t i = 0; i < m->adapter->n_layers; i++) {
-        const layer_loras *l = &m->adapter->layers[i];
-
-        for (size_t j = 0; j < TKX__MAT_ROUTER; j++) {
-            snprintf(where, sizeof where, "layers.%zu.%s", i, names[j]);
-            check_pair(m, &l->dense[j], where);
-        }
-        for (size_t e = 0; l->experts && e < 3 * m->adapter->n_experts; e++) {
-            snprintf(where, sizeof where, "layers.%zu.experts.%zu.%s", i,
-                     e % m->adapter->n_experts,
-                     names[TKX__MAT_GATE + e / m->adapter->n_experts]);
-            check_pair(m, &l->experts[e], where);
-        }
-    }
-}
 
 static tkx_status make_places(matcher *m, tkx_error **err)
 {
@@ -234,6 +203,7 @@ static tkx_status make_places(matcher *m, tkx_error **err)
 static tkx_status match_all(matcher *m, const char *what, tkx_error **err)
 {
     const tkx__tensors *table = tkx__safetensors_tensors(m->adapter->tensors);
+    size_t n_before = m->problems.size; /* of the config */
     tkx_status st = make_places(m, err);
 
     if (st != TKX_OK)
@@ -242,7 +212,7 @@ static tkx_status match_all(matcher *m, const char *what, tkx_error **err)
         match(m, &table->items[i]);
     if (m->is_out_of_memory)
         return tkx__fail_memory(err);
-    check_pairs(m);
+    tkx__adapter_check_complete(m->adapter, m->problems.size == n_before, &m->problems);
     if (!m->problems.size && m->adapter->n_matrices == 0)
         complain(m, what, "holds no matrix at all");
     if (m->problems.size)
@@ -367,6 +337,7 @@ void tkx__adapter_unref(tkx__adapter *adapter)
     tkx__arena_clear(&adapter->arena);
     tkx__mapped_close(&adapter->arranged);
     tkx__free(adapter->config.base_model);
+    tkx__free(adapter->config.modules);
     tkx__free(adapter);
 }
 

@@ -12,6 +12,7 @@
 #include "model/json_text.h"
 
 #define MAX_RANK 16384
+#define MAX_MODULES (1 << 16)
 
 /* PEFT's options that change what an adapter computes, or what it is added to. */
 static const char *const unsupported[] = {"use_dora",
@@ -94,6 +95,40 @@ static void check_option(const cJSON *item, tkx__buf *problems)
         tkx__buf_printf(problems, "\n  option %.80s is set and not known", name);
 }
 
+/* Bare names of modules are kept; full names and expressions pick layers as well. */
+static tkx_status read_modules(const cJSON *json, adapter_config *out, tkx_error **err)
+{
+    static const char *const picking[] = {"layers_to_transform", "layers_pattern",
+                                          "exclude_modules"};
+    const cJSON *modules = cJSON_GetObjectItemCaseSensitive(json, "target_modules");
+    tkx__buf names;
+
+    for (size_t i = 0; i < sizeof picking / sizeof picking[0]; i++)
+        out->picks_layers |= is_set(cJSON_GetObjectItemCaseSensitive(json, picking[i]));
+    if (cJSON_IsString(modules))
+        out->picks_layers |= strcmp(modules->valuestring, "all-linear") != 0;
+    if (!cJSON_IsArray(modules))
+        return TKX_OK;
+    tkx__buf_init(&names, MAX_MODULES);
+    for (const cJSON *item = modules->child; item; item = item->next) {
+        if (!cJSON_IsString(item))
+            continue;
+        if (strchr(item->valuestring, '.'))
+            out->picks_layers = true;
+        else
+            tkx__buf_printf(&names, "%s\n", item->valuestring);
+    }
+    if (names.status == TKX_OK && names.size > 0)
+        out->modules = tkx__strdup(tkx__buf_text(&names));
+    if (names.status != TKX_OK || (names.size > 0 && !out->modules)) {
+        tkx__buf_clear(&names);
+        return tkx__fail(err, TKX_ERR_LIMIT, "target_modules does not fit into %d bytes",
+                         MAX_MODULES);
+    }
+    tkx__buf_clear(&names);
+    return TKX_OK;
+}
+
 static tkx_status read_config(const cJSON *json, const char *what, adapter_config *out,
                               tkx__buf *problems, tkx_error **err)
 {
@@ -120,7 +155,7 @@ static tkx_status read_config(const cJSON *json, const char *what, adapter_confi
         if (!out->base_model)
             return tkx__fail_memory(err);
     }
-    return TKX_OK;
+    return read_modules(json, out, err);
 }
 
 tkx_status tkx__adapter_config_parse(const char *text, size_t size, const char *what,

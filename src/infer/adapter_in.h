@@ -41,7 +41,9 @@ typedef struct adapter_config {
     size_t rank;
     double alpha;
     bool is_rslora;
-    char *base_model; /* NULL: not said; tkx__free() */
+    char *base_model;  /* NULL: not said; tkx__free() */
+    char *modules;     /* names in target_modules, one a line; NULL: none; tkx__free() */
+    bool picks_layers; /* not all layers need be adapted */
 } adapter_config;
 
 /* Problems are appended to `problems`, one "\n  ..." line each. */
@@ -74,6 +76,7 @@ bool tkx__adapter_name_parse(const char *text, adapter_name *out);
 typedef struct layer_loras {
     tkx__lora dense[TKX__N_LAYER_MATRICES];
     tkx__lora *experts; /* [3 * n_experts]: gates, ups, downs; NULL in a dense layer */
+    unsigned untrained; /* bit of a matrix: an empty tensor says so */
 } layer_loras;
 
 struct tkx__adapter {
@@ -91,5 +94,11 @@ struct tkx__adapter {
     float scale;
     size_t n_matrices;
 };
+
+/* ---- what is missing (adapter_complete.c) ---- */
+
+/* Counts the matrices; problems are appended, one "\n  ..." line each.  all_fit: every
+   tensor found its place. */
+void tkx__adapter_check_complete(tkx__adapter *adapter, bool all_fit, tkx__buf *problems);
 
 #endif

@@ -90,6 +90,7 @@ static void read_features(tkx_hw_info *info)
     add_feature(info, __builtin_cpu_supports("avx"), "avx");
     add_feature(info, __builtin_cpu_supports("avx2"), "avx2");
     add_feature(info, __builtin_cpu_supports("fma"), "fma");
+    add_feature(info, __builtin_cpu_supports("f16c"), "f16c");
     add_feature(info, __builtin_cpu_supports("avx512f"), "avx512f");
     add_feature(info, __builtin_cpu_supports("avx512bw"), "avx512bw");
     add_feature(info, __builtin_cpu_supports("avx512vl"), "avx512vl");

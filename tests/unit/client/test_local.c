@@ -199,6 +199,7 @@ START_TEST(applies_adapters_and_labels)
     ck_assert_str_eq(label.weight_type, "F32");
     ck_assert_str_eq(label.logprob_mode, "raw");
     ck_assert_str_eq(label.adapter_base, "tiny/llama");
+    ck_assert_ptr_null(label.warning);
     o.adapter = adapter;
     adapted = sample(&r, &o);
     ck_assert_float_ne(base->prompt_logprobs[4], adapted->prompt_logprobs[4]);

@@ -50,7 +50,9 @@ static tkx_status parse(const char *config, const tkx__tensor *tensors, size_t n
     return st;
 }
 
-static const char plain[] = "{\"r\":4,\"lora_alpha\":8}";
+/* Of some layers, and of all. */
+static const char plain[] = "{\"r\":4,\"lora_alpha\":8,\"layers_to_transform\":[1]}";
+static const char whole[] = "{\"r\":4,\"lora_alpha\":8}";
 
 static void expect_says(tkx_error *err, const char *says)
 {
@@ -134,6 +136,34 @@ START_TEST(passes_over_place_holders)
 }
 END_TEST
 
+/* A layer, or one expert, without what the others have: unless the config picks layers,
+   or an empty tensor stands there. */
+START_TEST(misses_what_other_layers_have)
+{
+    tkx__tensor pair[] = {named(PREFIX "0.self_attn.k_proj.lora_A.weight", 4, 64),
+                          named(PREFIX "0.self_attn.k_proj.lora_B.weight", 32, 4),
+                          named(PREFIX "1.self_attn.k_proj.lora_A.weight", 0, 0)};
+    tkx__tensor expert[] = {named(PREFIX "0.mlp.experts.2.up_proj.lora_A.weight", 4, 64),
+                            named(PREFIX "0.mlp.experts.2.up_proj.lora_B.weight", 48, 4)};
+    tkx__adapter *a;
+    tkx_error *err = NULL;
+
+    ck_assert_int_eq(parse(whole, pair, 2, &a, &err), TKX_ERR_INVALID_ARGUMENT);
+    expect_says(err, "layers.1.k_proj: is missing");
+    tkx_error_free(err);
+    err = NULL;
+    ck_assert_int_eq(parse(plain, pair, 2, &a, NULL), TKX_OK);
+    tkx__adapter_unref(a);
+    ck_assert_int_eq(parse(whole, pair, 3, &a, NULL), TKX_OK);
+    tkx__adapter_unref(a);
+    open_experts();
+    ck_assert_int_eq(parse(whole, expert, 2, &a, &err), TKX_ERR_INVALID_ARGUMENT);
+    expect_says(err, "layers.0.experts.3.up_proj: is missing");
+    ck_assert_ptr_null(strstr(tkx_error_message(err), "layers.0.experts.2.up_proj"));
+    tkx_error_free(err);
+}
+END_TEST
+
 START_TEST(lists_everything_that_does_not_fit)
 {
     tkx__tensor bad[] = {
@@ -189,16 +219,21 @@ static const struct config_case {
     {"{\"r\":4,\"lora_alpha\":4,\"init_lora_weights\":\"pissa_niter_4\"}", "pissa"},
     {"{\"r\":4,\"lora_alpha\":4,\"use_whatever\":true}", "use_whatever"},
     {"{\"r\":4,\"lora_alpha\":4,\"fan_in_fan_out\":true}", "fan_in_fan_out"},
+    {"{\"r\":4,\"lora_alpha\":4,\"target_modules\":[\"k_proj\",\"lm_head\"]}",
+     "lm_head: is named in target_modules"},
+    {"{\"r\":4,\"lora_alpha\":4,\"target_modules\":[\"k_proj\"]}", NULL},
     {"[]", "object"},
 };
 
 START_TEST(reads_configs)
 {
-    tkx__tensor pair[] = {named(PREFIX "1.self_attn.k_proj.lora_A.weight", 4, 64),
-                          named(PREFIX "1.self_attn.k_proj.lora_B.weight", 32, 4)};
+    tkx__tensor pairs[] = {named(PREFIX "0.self_attn.k_proj.lora_A.weight", 4, 64),
+                           named(PREFIX "0.self_attn.k_proj.lora_B.weight", 32, 4),
+                           named(PREFIX "1.self_attn.k_proj.lora_A.weight", 4, 64),
+                           named(PREFIX "1.self_attn.k_proj.lora_B.weight", 32, 4)};
     tkx__adapter *a = NULL;
     tkx_error *err = NULL;
-    tkx_status st = parse(configs[_i].text, pair, 2, &a, &err);
+    tkx_status st = parse(configs[_i].text, pairs, 4, &a, &err);
 
     if (configs[_i].says) {
         ck_assert_int_ne(st, TKX_OK);
@@ -260,6 +295,7 @@ int main(void)
     tcase_add_test(tc, takes_a_pair);
     tcase_add_test(tc, shares_one_of_a_and_b);
     tcase_add_test(tc, passes_over_place_holders);
+    tcase_add_test(tc, misses_what_other_layers_have);
     tcase_add_test(tc, lists_everything_that_does_not_fit);
     tcase_add_loop_test(tc, reads_configs, 0, (int)(sizeof configs / sizeof configs[0]));
     tcase_add_test(tc, parses_names);
