@@ -71,7 +71,7 @@ static int follow(chat_run *run, tkx_future *future, chat_stream *stream)
 static int keep_answer(chat_run *run, const chat_stream *stream)
 {
     char *text =
-        cli_text_decode(run->tokenizer, stream->arrived.ids, stream->arrived.n_ids);
+        cli_text_decode(run->tokenizer, stream->arrived.ids, stream->arrived.n_ids, NULL);
     int ok = text && conversation_answer(&run->talk, text);
 
     free(text);
@@ -261,6 +261,6 @@ int cmd_chat(int argc, char **argv)
     conversation_clear(&run.talk);
     tkx_tokenizer_unref(run.tokenizer);
     cli_ids_clear(&run.stops);
-    cli_list_clear(&run.args.stops);
+    cli_sample_args_clear(&run.args);
     return status;
 }

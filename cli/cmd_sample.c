@@ -16,7 +16,6 @@ typedef struct sample_run {
     const char *model_path;
     tkx_sampling *sampling;
     tkx_tokenizer *tokenizer;
-    cli_ids ids;
 } sample_run;
 
 static int open_sampling(sample_run *run)
@@ -46,7 +45,7 @@ static int open_tokenizer(sample_run *run)
     const char *model = tkx_sampling_base_model(run->sampling);
     const char *id = model && strcmp(model, "tkx/bytes") == 0 ? "bytes" : model;
 
-    if (!run->args.tokenizer && !cli_sample_args_is_text(&run->args) &&
+    if (!run->args.tokenizer && !run->args.prompt.text &&
         (!id || strcmp(id, "bytes") != 0))
         return CLI_OK; /* ids in, ids out */
     return cli_text_open(run->args.tokenizer, id, &run->tokenizer);
@@ -59,7 +58,8 @@ static int sample(sample_run *run)
     tkx_future *future = NULL;
     tkx_error *err = NULL;
     tkx_chunk chunk;
-    int status = cli_sample_args_request(&run->args, &run->ids, &chunk, &request);
+    int status =
+        cli_sample_args_request(&run->args, &run->args.prompt.ids, &chunk, &request);
 
     if (status != CLI_OK)
         return status;
@@ -79,10 +79,8 @@ static int sample(sample_run *run)
 
 static int run_all(sample_run *run)
 {
-    int status = CLI_OK;
+    int status = cli_prompt_load(&run->args.prompt);
 
-    if (run->args.prompt_tokens)
-        status = cli_sample_args_prompt(&run->args, NULL, &run->ids);
     if (status == CLI_OK)
         status = cli_connection_open(&run->connection);
     cli_catch_interrupts();
@@ -90,8 +88,8 @@ static int run_all(sample_run *run)
         status = open_sampling(run);
     if (status == CLI_OK)
         status = open_tokenizer(run);
-    if (status == CLI_OK && !run->args.prompt_tokens)
-        status = cli_sample_args_prompt(&run->args, run->tokenizer, &run->ids);
+    if (status == CLI_OK)
+        status = cli_prompt_encode(&run->args.prompt, run->tokenizer);
     if (status == CLI_OK)
         status = sample(run);
     return status;
@@ -106,7 +104,9 @@ static int check(const sample_run *run)
         cli_error("give one of --base-model NAME and --model-path PATH");
         return CLI_USAGE;
     }
-    status = cli_sample_args_check(&run->args);
+    status = cli_prompt_check(&run->args.prompt);
+    if (status == CLI_OK)
+        status = cli_sample_params_check(&run->args);
     return status == CLI_OK ? -1 : status;
 }
 
@@ -142,7 +142,6 @@ int cmd_sample(int argc, char **argv)
     tkx_sampling_free(run.sampling);
     cli_connection_close(&run.connection);
     tkx_tokenizer_unref(run.tokenizer);
-    cli_ids_clear(&run.ids);
-    cli_list_clear(&run.args.stops);
+    cli_sample_args_clear(&run.args);
     return status;
 }

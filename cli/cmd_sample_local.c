@@ -38,18 +38,18 @@ typedef struct local_run {
     int64_t *bias_ids;
     float *bias_values;
     tkx_tokenizer *tokenizer;
-    cli_ids ids;
 } local_run;
 
-/* Needed for text that comes in or goes out; ids alone do without. */
+/* Needed for text that comes in; what goes out stays ids where the model has none. */
 static int open_tokenizer(local_run *run)
 {
-    int is_needed = run->is_chat || run->args.tokenizer || !run->args.as_json ||
-                    cli_sample_args_is_text(&run->args);
+    const cli_sample_args *args = &run->args;
 
-    return is_needed
-               ? cli_sampler_tokenizer(&run->side, run->args.tokenizer, &run->tokenizer)
-               : CLI_OK;
+    if (run->is_chat || args->tokenizer || args->prompt.text)
+        return cli_sampler_tokenizer(&run->side, args->tokenizer, &run->tokenizer);
+    if (!args->as_json && !run->is_scoring && run->side.model)
+        (void)tkx_tokenizer_open(run->side.model, &run->tokenizer, NULL);
+    return CLI_OK;
 }
 
 /* ---- the prompt ---- */
@@ -67,12 +67,12 @@ static int render_chat(local_run *run)
         return status;
     if (run->system)
         messages[n++] = (tkx_chat_message){"system", run->system, NULL};
-    messages[n++] = (tkx_chat_message){"user", run->args.prompt, NULL};
+    messages[n++] = (tkx_chat_message){"user", run->args.prompt.text, NULL};
     if (tkx_chat_render(format, run->tokenizer, messages, n, NULL, &rendering, &err) !=
         TKX_OK)
         return cli_fail(err, "cannot render the conversation");
     for (size_t i = 0; i < rendering.n_ids && status == CLI_OK; i++)
-        status = cli_ids_append(&run->ids, rendering.ids[i]);
+        status = cli_ids_append(&run->args.prompt.ids, rendering.ids[i]);
     tkx_chat_rendering_clear(&rendering);
     return status;
 }
@@ -92,18 +92,18 @@ static int print_json(const local_run *run, const tkx_sampler_result *result)
 
 static void print_scores(const local_run *run, const tkx_sample_response *r)
 {
-    size_t n_missing =
-        run->ids.n_ids - r->n_prompt_logprobs; /* some leave out the first */
+    const cli_ids *ids = &run->args.prompt.ids;
+    size_t n_missing = ids->n_ids - r->n_prompt_logprobs; /* some leave out the first */
     double sum = 0;
 
-    for (size_t i = 0; i < run->ids.n_ids; i++) {
+    for (size_t i = 0; i < ids->n_ids; i++) {
         float value = i < n_missing ? NAN : r->prompt_logprobs[i - n_missing];
 
         if (isnan(value)) {
-            printf("%d\t-\n", run->ids.ids[i]);
+            printf("%d\t-\n", ids->ids[i]);
             continue;
         }
-        printf("%d\t%.6f\n", run->ids.ids[i], (double)value);
+        printf("%d\t%.6f\n", ids->ids[i], (double)value);
         sum += (double)value;
     }
     printf("sum\t%.6f\n", sum);
@@ -118,9 +118,9 @@ static int print(const local_run *run, tkx_sampler_result *result)
     cli_sampler_say(&run->side, &result->label);
     if (!run->is_scoring)
         return cli_sample_print(result->response, run->tokenizer, 0);
-    if (result->response->n_prompt_logprobs > run->ids.n_ids) {
+    if (result->response->n_prompt_logprobs > run->args.prompt.ids.n_ids) {
         cli_error("%zu scores came for %zu tokens", result->response->n_prompt_logprobs,
-                  run->ids.n_ids);
+                  run->args.prompt.ids.n_ids);
         return CLI_FAILED;
     }
     print_scores(run, result->response);
@@ -131,7 +131,7 @@ static int print(const local_run *run, tkx_sampler_result *result)
 
 static int fill_request(const local_run *run, tkx_chunk *chunk, tkx_sample_request *r)
 {
-    int status = cli_sample_args_request(&run->args, &run->ids, chunk, r);
+    int status = cli_sample_args_request(&run->args, &run->args.prompt.ids, chunk, r);
 
     if (run->is_scoring) {
         r->params.has_max_tokens = true;
@@ -176,12 +176,17 @@ static int compute(local_run *run)
 
 static int run_all(local_run *run)
 {
-    int status = open_tokenizer(run);
+    int status = cli_prompt_load(&run->args.prompt);
 
+    if (status == CLI_OK && run->is_chat && !run->args.prompt.text) {
+        cli_error("--chat needs a text: what the user says, no token ids");
+        status = CLI_USAGE;
+    }
     if (status == CLI_OK)
-        status = run->is_chat
-                     ? render_chat(run)
-                     : cli_sample_args_prompt(&run->args, run->tokenizer, &run->ids);
+        status = open_tokenizer(run);
+    if (status == CLI_OK)
+        status = run->is_chat ? render_chat(run)
+                              : cli_prompt_encode(&run->args.prompt, run->tokenizer);
     if (status == CLI_OK)
         status = cli_sampler_open(&run->side);
     cli_catch_interrupts();
@@ -251,12 +256,14 @@ static int check(local_run *run)
 {
     int status = cli_sampler_check(&run->side);
 
-    if (status == CLI_OK && run->is_chat && !run->args.prompt) {
-        cli_error("--chat needs --prompt TEXT: what the user says");
+    if (status == CLI_OK)
+        status = cli_prompt_check(&run->args.prompt);
+    if (status == CLI_OK)
+        status = cli_sample_params_check(&run->args);
+    if (status == CLI_OK && !run->is_chat && (run->chat_format || run->system)) {
+        cli_error("%s is for --chat", run->system ? "--system" : "--chat-format");
         status = CLI_USAGE;
     }
-    if (status == CLI_OK)
-        status = cli_sample_args_check(&run->args);
     if (status == CLI_OK)
         status = find_mode(run);
     if (status == CLI_OK)
@@ -316,8 +323,7 @@ static int run_command(int argc, char **argv, local_run *run, const char *usage,
         status = run_all(run);
     cli_sampler_close(&run->side);
     tkx_tokenizer_unref(run->tokenizer);
-    cli_ids_clear(&run->ids);
-    cli_list_clear(&run->args.stops);
+    cli_sample_args_clear(&run->args);
     cli_list_clear(&run->biases);
     free(run->bias_ids);
     free(run->bias_values);
@@ -332,9 +338,15 @@ static int run_command(int argc, char **argv, local_run *run, const char *usage,
 
 int cmd_sample_is_local(int argc, char **argv)
 {
+    static const char *const names[] = {"--local", "--adapter", "--backend"};
+
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--local") == 0 || strncmp(argv[i], "--local=", 8) == 0)
-            return 1;
+        for (size_t j = 0; j < sizeof names / sizeof names[0]; j++) {
+            size_t n = strlen(names[j]);
+
+            if (strncmp(argv[i], names[j], n) == 0 && (!argv[i][n] || argv[i][n] == '='))
+                return 1;
+        }
     }
     return 0;
 }

@@ -131,23 +131,12 @@ static void print_ids(const int64_t *ids, size_t n, int as_json)
     puts(as_json ? "]}" : "");
 }
 
-/* A JSON string by hand: decoded text may hold NULs. */
-static void print_json_text(const char *text, size_t n)
+static void print_text(const char *text, size_t n)
 {
-    fputs("{\"text\": \"", stdout);
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
+    cJSON *quoted = cli_json_text(text, n);
 
-        if (c == '"' || c == '\\')
-            printf("\\%c", c);
-        else if (c == '\n')
-            fputs("\\n", stdout);
-        else if (c < 0x20 || c == 0x7F)
-            printf("\\u%04x", c);
-        else
-            putchar(c);
-    }
-    puts("\"}");
+    printf("{\"text\": %s}\n", quoted ? quoted->valuestring : "null");
+    cJSON_Delete(quoted);
 }
 
 static int encode(const tkx_tokenizer *tokenizer, const tokenize_args *args,
@@ -186,7 +175,7 @@ static int decode(const tkx_tokenizer *tokenizer, const tokenize_args *args,
     if (st != TKX_OK)
         return cli_fail(err, "decoding");
     if (args->as_json) {
-        print_json_text(text, n);
+        print_text(text, n);
     } else {
         fwrite(text, 1, n, stdout);
         putchar('\n');

@@ -29,7 +29,8 @@ cli_run_fn cmd_hw_fit;
 cli_run_fn cmd_sample;
 cli_run_fn cmd_train_sft;
 cli_run_fn cmd_logprobs;
-/* What `tkx sample` hands over to with --local MODEL, and whether that is given. */
+/* What `tkx sample` hands over to with --local MODEL, --adapter or --backend, and whether
+   one of them is given. */
 cli_run_fn cmd_sample_local;
 int cmd_sample_is_local(int argc, char **argv);
 cli_run_fn cmd_tokenize;

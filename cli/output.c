@@ -3,7 +3,10 @@
 #include "output.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "command.h"
 
@@ -45,6 +48,34 @@ int cli_fail(tkx_error *error, const char *fmt, ...)
         cli_hint("cause: %s", tkx_error_message(c));
     tkx_error_free(error);
     return CLI_FAILED;
+}
+
+cJSON *cli_json_text(const char *text, size_t n)
+{
+    char *quoted = n < SIZE_MAX / 8 ? malloc(6 * n + 3) : NULL;
+    char *at = quoted;
+    cJSON *item;
+
+    if (!quoted)
+        return NULL;
+    *at++ = '"';
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c == '\n') {
+            at = stpcpy(at, "\\n");
+        } else if (c < 0x20 || c == 0x7F) {
+            at += sprintf(at, "\\u%04x", c);
+        } else {
+            if (c == '"' || c == '\\')
+                *at++ = '\\';
+            *at++ = (char)c;
+        }
+    }
+    stpcpy(at, "\"");
+    item = cJSON_CreateRaw(quoted);
+    free(quoted);
+    return item;
 }
 
 void cli_json_line(cJSON *object)

@@ -17,6 +17,9 @@ void cli_hint(const char *fmt, ...) TKX_PRINTF(1, 2);
    CLI_FAILED. */
 int cli_fail(tkx_error *error, const char *fmt, ...) TKX_PRINTF(2, 3);
 
+/* A JSON string of n bytes, which may hold NULs as decoded text does; NULL: no memory. */
+cJSON *cli_json_text(const char *text, size_t n);
+
 /* Print one JSON object on a line of its own and free it. */
 void cli_json_line(cJSON *object);
 

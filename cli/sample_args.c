@@ -11,8 +11,6 @@
 #include "command.h"
 #include "output.h"
 
-#define MAX_PROMPT_FILE_BYTES (64u << 20)
-
 cli_option *cli_sample_params_options(cli_sample_args *a, cli_option *rows)
 {
     const cli_option ours[] = {
@@ -21,8 +19,8 @@ cli_option *cli_sample_params_options(cli_sample_args *a, cli_option *rows)
         {"max-tokens", CLI_INTEGER, &a->max_tokens, "N",
          "at most that many (the context's end)", 1, 1LL << 40, &a->has_max_tokens},
         {"temperature", CLI_NUMBER, &a->temperature, "T", "0 is greedy (1)", 0, 0, NULL},
-        {"top-k", CLI_INTEGER, &a->top_k, "K", "the K likeliest only; -1: all (-1)", -1,
-         1LL << 31, NULL},
+        {"top-k", CLI_INTEGER, &a->top_k, "K", "the K likeliest only; -1 or 0: all (-1)",
+         -1, 1LL << 31, NULL},
         {"top-p", CLI_NUMBER, &a->top_p, "P", "the likeliest up to that probability (1)",
          0, 0, NULL},
         {"seed", CLI_STRING, &a->seed, "N", "the same seed draws the same samples", 0, 0,
@@ -37,30 +35,14 @@ cli_option *cli_sample_params_options(cli_sample_args *a, cli_option *rows)
 cli_option *cli_sample_options(cli_sample_args *a, cli_option *rows)
 {
     const cli_option ours[] = {
-        {"prompt", CLI_STRING, &a->prompt, "TEXT", "what to continue", 0, 0, NULL},
-        {"prompt-tokens", CLI_STRING, &a->prompt_tokens, "1,2,3",
-         "the prompt as token ids", 0, 0, NULL},
-        {"prompt-file", CLI_STRING, &a->prompt_file, "FILE",
-         "the prompt from a file: text, or a JSON array of ids", 0, 0, NULL},
         {"num-samples", CLI_INTEGER, &a->num_samples, "N", "how many samples (1)", 1,
          1 << 20, NULL},
         {"json", CLI_FLAG, &a->as_json, NULL, "print JSON", 0, 0, NULL},
     };
 
+    rows = cli_prompt_options(&a->prompt, rows);
     return cli_sample_params_options(
         a, cli_options_add(rows, ours, sizeof ours / sizeof *ours));
-}
-
-int cli_sample_args_check(const cli_sample_args *args)
-{
-    int n_prompts = !!args->prompt + !!args->prompt_tokens + !!args->prompt_file;
-
-    if (n_prompts != 1) {
-        cli_error(
-            "give one of --prompt TEXT, --prompt-tokens 1,2,3 and --prompt-file FILE");
-        return CLI_USAGE;
-    }
-    return cli_sample_params_check(args);
 }
 
 int cli_sample_params_check(const cli_sample_args *args)
@@ -73,112 +55,13 @@ int cli_sample_params_check(const cli_sample_args *args)
         cli_error("--top-p %g: expected more than 0 and at most 1", args->top_p);
         return CLI_USAGE;
     }
-    if (args->top_k == 0) {
-        cli_error("--top-k 0: expected -1 or 1 and more");
-        return CLI_USAGE;
-    }
-    return CLI_OK;
-}
-
-/* The whole file, NUL-terminated; free() it.  NULL after saying why. */
-static char *read_file(const char *path, size_t *n)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = malloc(MAX_PROMPT_FILE_BYTES + 1);
-
-    *n = 0;
-    if (!file) {
-        cli_error("cannot read the prompt %s: %s", path, strerror(errno));
-    } else if (!text) {
-        cli_error("out of memory");
-    } else {
-        *n = fread(text, 1, MAX_PROMPT_FILE_BYTES + 1, file);
-        if (ferror(file))
-            cli_error("reading %s: %s", path, strerror(errno));
-        else if (*n > MAX_PROMPT_FILE_BYTES)
-            cli_error("%s is longer than %u bytes", path, MAX_PROMPT_FILE_BYTES);
-        else if (memchr(text, '\0', *n))
-            cli_error("%s holds a NUL byte; give a text or a JSON array of ids", path);
-        else {
-            text[*n] = '\0';
-            fclose(file);
-            return text;
+    for (size_t i = 0; i < args->stops.n_items; i++) {
+        if (!args->stops.items[i][0]) {
+            cli_error("--stop '': expected a text that ends a sample");
+            return CLI_USAGE;
         }
     }
-    if (file)
-        fclose(file);
-    free(text);
-    return NULL;
-}
-
-static int ids_of_json(const char *path, const cJSON *array, cli_ids *ids)
-{
-    const cJSON *item = array ? array->child : NULL;
-
-    for (size_t i = 0; item; item = item->next, i++) {
-        if (!cJSON_IsNumber(item) ||
-            item->valuedouble != (double)(int64_t)item->valuedouble) {
-            cli_error("%s: entry %zu is not a token id", path, i);
-            return CLI_FAILED;
-        }
-        if (cli_ids_append(ids, (int64_t)item->valuedouble) != CLI_OK)
-            return CLI_FAILED;
-    }
     return CLI_OK;
-}
-
-/* A JSON array of numbers, as opposed to a text that happens to begin with a bracket. */
-static cJSON *parse_ids(const char *text)
-{
-    cJSON *array;
-
-    while (isspace((unsigned char)*text))
-        text++;
-    if (*text != '[')
-        return NULL;
-    array = cJSON_ParseWithOpts(text, NULL, 1);
-    if (cJSON_IsArray(array) && (!array->child || cJSON_IsNumber(array->child)))
-        return array;
-    cJSON_Delete(array);
-    return NULL;
-}
-
-int cli_sample_args_is_text(const cli_sample_args *args)
-{
-    char *text;
-    cJSON *array;
-    size_t n;
-
-    if (args->prompt || args->prompt_tokens)
-        return args->prompt != NULL;
-    text = read_file(args->prompt_file, &n);
-    array = text ? parse_ids(text) : NULL;
-    free(text);
-    cJSON_Delete(array);
-    return array == NULL;
-}
-
-int cli_sample_args_prompt(const cli_sample_args *args, const tkx_tokenizer *tokenizer,
-                           cli_ids *ids)
-{
-    char *text;
-    cJSON *array;
-    size_t n;
-    int status;
-
-    if (args->prompt_tokens)
-        return cli_ids_parse("prompt-tokens", args->prompt_tokens, ids);
-    if (args->prompt)
-        return cli_text_encode(tokenizer, args->prompt, ids);
-    text = read_file(args->prompt_file, &n);
-    if (!text)
-        return CLI_FAILED;
-    array = parse_ids(text);
-    status = array ? ids_of_json(args->prompt_file, array, ids)
-                   : cli_text_encode(tokenizer, text, ids);
-    cJSON_Delete(array);
-    free(text);
-    return status;
 }
 
 /* Any integer from -2^63 to 2^64-1. */
@@ -208,7 +91,7 @@ int cli_sample_args_request(const cli_sample_args *args, const cli_ids *ids,
     request->params.has_max_tokens = args->has_max_tokens;
     request->params.max_tokens = args->max_tokens;
     request->params.temperature = args->temperature;
-    request->params.top_k = args->top_k;
+    request->params.top_k = args->top_k ? args->top_k : -1; /* both mean all */
     request->params.top_p = args->top_p;
     if (args->stops.n_items) {
         request->params.stop_kind = TKX_STOP_STRINGS;
@@ -218,14 +101,14 @@ int cli_sample_args_request(const cli_sample_args *args, const cli_ids *ids,
     return args->seed ? parse_seed(args->seed, &request->params.seed) : CLI_OK;
 }
 
-static cJSON *sequence_object(const tkx_sequence *sequence, const char *text)
+static cJSON *sequence_object(const tkx_sequence *sequence, const char *text, size_t n)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON *tokens;
     cJSON *logprobs;
 
     if (text)
-        cJSON_AddStringToObject(object, "text", text);
+        cJSON_AddItemToObject(object, "text", cli_json_text(text, n));
     else
         cJSON_AddNullToObject(object, "text");
     tokens = cJSON_AddArrayToObject(object, "tokens");
@@ -244,10 +127,11 @@ static cJSON *sequence_object(const tkx_sequence *sequence, const char *text)
     return object;
 }
 
-static void print_plain(const tkx_sequence *sequence, const char *text)
+static void print_plain(const tkx_sequence *sequence, const char *text, size_t n)
 {
     if (text) {
-        puts(text);
+        fwrite(text, 1, n, stdout);
+        putchar('\n');
         return;
     }
     for (size_t i = 0; i < sequence->n_tokens; i++)
@@ -261,17 +145,24 @@ int cli_sample_print(const tkx_sample_response *response, const tkx_tokenizer *t
     for (size_t i = 0; i < response->n_sequences; i++) {
         const tkx_sequence *sequence = &response->sequences[i];
         char *text = NULL;
+        size_t n = 0;
 
         if (tokenizer) {
-            text = cli_text_decode(tokenizer, sequence->tokens, sequence->n_tokens);
+            text = cli_text_decode(tokenizer, sequence->tokens, sequence->n_tokens, &n);
             if (!text)
                 return CLI_FAILED;
         }
         if (as_json)
-            cli_json_line(sequence_object(sequence, text));
+            cli_json_line(sequence_object(sequence, text, n));
         else
-            print_plain(sequence, text);
+            print_plain(sequence, text, n);
         free(text);
     }
     return CLI_OK;
+}
+
+void cli_sample_args_clear(cli_sample_args *args)
+{
+    cli_prompt_clear(&args->prompt);
+    cli_list_clear(&args->stops);
 }

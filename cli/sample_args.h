@@ -9,13 +9,12 @@
 #include <tkx/types/sample_response.h>
 
 #include "args.h"
+#include "prompt.h"
 #include "text.h"
 
 typedef struct cli_sample_args {
-    const char *prompt;
-    const char *prompt_tokens; /* "1,2,3" */
-    const char *prompt_file;   /* text, or a JSON array of ids */
-    const char *tokenizer;     /* file */
+    cli_prompt prompt;
+    const char *tokenizer; /* file */
     const char *seed;
     cli_list stops;
     long long max_tokens, top_k, num_samples;
@@ -34,19 +33,13 @@ cli_option *cli_sample_options(cli_sample_args *args, cli_option *rows);
 cli_option *cli_sample_params_options(cli_sample_args *args, cli_option *rows);
 
 /* CLI_OK, or CLI_USAGE after saying what is wrong. */
-int cli_sample_args_check(const cli_sample_args *args);
 int cli_sample_params_check(const cli_sample_args *args);
-
-/* Does the prompt need a tokenizer to become ids? */
-int cli_sample_args_is_text(const cli_sample_args *args);
-
-/* The prompt's ids; tokenizer may be NULL for a prompt given as ids. */
-int cli_sample_args_prompt(const cli_sample_args *args, const tkx_tokenizer *tokenizer,
-                           cli_ids *ids);
 
 /* Fill in the request; chunk and ids are borrowed by it. */
 int cli_sample_args_request(const cli_sample_args *args, const cli_ids *ids,
                             tkx_chunk *chunk, tkx_sample_request *request);
+
+void cli_sample_args_clear(cli_sample_args *args);
 
 /* One line for each sequence: its text, or {"text", "tokens", "logprobs", "stop_reason"}.
    Without a tokenizer text is null, and ids are printed instead. */

@@ -5,7 +5,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "output.h"
 #include "text.h"
 
 /* Shortest digits that give the same float again; null where there is no value. */
@@ -53,6 +55,7 @@ static int add_sequence(cJSON *array, const tkx_sequence *s, tkx_tokenizer *toke
     cJSON *object = cJSON_CreateObject();
     cJSON *tokens = cJSON_CreateArray();
     char *text;
+    size_t n;
 
     cJSON_AddItemToArray(array, object);
     cJSON_AddStringToObject(object, "stop_reason", tkx_stop_reason_name(s->stop_reason));
@@ -62,10 +65,10 @@ static int add_sequence(cJSON *array, const tkx_sequence *s, tkx_tokenizer *toke
     cJSON_AddItemToObject(object, "logprobs", numbers_of(s->logprobs, s->n_logprobs));
     if (!tokenizer)
         return 1;
-    text = cli_text_decode(tokenizer, s->tokens, s->n_tokens);
+    text = cli_text_decode(tokenizer, s->tokens, s->n_tokens, &n);
     if (!text)
         return 0;
-    cJSON_AddStringToObject(object, "text", text);
+    cJSON_AddItemToObject(object, "text", cli_json_text(text, n));
     free(text);
     return 1;
 }
@@ -103,11 +106,16 @@ static void add_text(cJSON *object, const char *name, const char *text)
 void cli_label_json(cJSON *object, const tkx_sample_label *label, const char *adapter)
 {
     add_text(object, "backend", label->backend);
-    add_text(object, "weight_type", label->weight_type);
+    if (label->weight_type)
+        cJSON_AddStringToObject(object, "weight_type", label->weight_type);
+    else /* the service does not say */
+        cJSON_AddNullToObject(object, "weight_type");
     add_text(object, "logprob_mode", label->logprob_mode);
     add_text(object, "reason", label->reason);
     add_text(object, "compute", label->compute);
     add_text(object, "model", label->model);
-    add_text(object, "adapter", adapter);
+    if (strcmp(label->backend, "local") == 0)
+        add_text(object, "adapter", adapter);
     add_text(object, "adapter_base_model", label->adapter_base);
+    add_text(object, "warning", label->warning);
 }

@@ -124,6 +124,9 @@ int cli_sampler_check(cli_sampler *s)
                          ? "--model-path needs --adapter: the base never answers in its "
                            "place"
                          : "--adapter needs --model-path: the checkpoint that it is");
+    if (s->mode == TKX_SAMPLER_REMOTE && s->adapter_path)
+        return usage("--adapter is applied here, not by the service: give --local MODEL, "
+                     "or --model-path for a checkpoint of the service");
     return s->mode == TKX_SAMPLER_REMOTE ? CLI_OK : check_model(s->model);
 }
 
@@ -132,6 +135,7 @@ int cli_sampler_check(cli_sampler *s)
 static int open_local(cli_sampler *s)
 {
     tkx_local_options options = TKX_LOCAL_OPTIONS_INIT;
+    const char *warning = NULL;
     tkx_error *err = NULL;
 
     options.compute =
@@ -144,6 +148,10 @@ static int open_local(cli_sampler *s)
     if (s->adapter_path &&
         tkx_local_adapter_load(s->local, s->adapter_path, &s->adapter, &err) != TKX_OK)
         return cli_fail(err, "cannot load the adapter %s", s->adapter_path);
+    if (s->adapter)
+        warning = tkx_local_label(s->local, s->adapter, TKX_LOGPROB_MODE_RAW).warning;
+    if (warning)
+        fprintf(stderr, "Warning: %s\n", warning);
     return CLI_OK;
 }
 

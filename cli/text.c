@@ -90,7 +90,8 @@ int cli_ids_parse(const char *option, const char *list, cli_ids *ids)
     }
 }
 
-char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids)
+char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
+                      size_t *n_text)
 {
     int64_t *wide = malloc((n_ids ? n_ids : 1) * sizeof *wide);
     char *text = NULL;
@@ -112,6 +113,8 @@ char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t
         if (copy && n)
             memcpy(copy, text, n);
     }
+    if (n_text)
+        *n_text = n;
     tkx_tokenizer_free_result(text);
     free(wide);
     return copy;

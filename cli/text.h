@@ -29,8 +29,10 @@ void cli_ids_clear(cli_ids *ids);
 int cli_text_encode(const tkx_tokenizer *tokenizer, const char *text, cli_ids *ids);
 /* Append the ids of "1,2,3". */
 int cli_ids_parse(const char *option, const char *list, cli_ids *ids);
-/* The text of ids, special tokens left out; free() it.  NULL after saying why. */
-char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids);
+/* The text of ids, special tokens left out, and its size (which may be NULL): it may hold
+   NULs.  free() it.  NULL after saying why. */
+char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
+                      size_t *n_text);
 /* The chat format: by name if given, else what the model's own template writes. */
 int cli_text_chat_format(const tkx_tokenizer *tokenizer, const char *name,
                          tkx_chat_format *out);

@@ -27,7 +27,65 @@ run 0 "$tkx" logprobs --local "$models/gguf/qwen2-Q4_0.gguf" --prompt-file "$wor
 grep -q '"prompt_logprobs":\[null,-' "$work/out.txt" || fail "no prompt logprobs"
 grep -q '"topk_prompt_logprobs":\[null,\[\[' "$work/out.txt" || fail "no top-k"
 
+# Another base model's name is a warning, in the result too.
+grep -q '"warning"' "$work/folder" && fail "a warning without a reason"
+cp -r "$models/llama/adapters/r4" "$work/other"
+sed -i 's,tiny/llama,meta-llama/Llama-3.2-1B,' "$work/other/adapter_config.json"
+run 0 "${sample[@]}" --adapter "$work/other"
+prints '"warning":"the adapter was trained on meta-llama/Llama-3.2-1B'
+says "Warning: the adapter was trained on"
+
+# A prompt from a pipe, as text, as ids, and as tkx tokenize writes them.
+piped() { # piped COMMAND... - its output is the prompt
+    "$@" | "$tkx" logprobs --local "$models/llama" --prompt-file - --json >"$work/out.txt" 2>"$work/err.txt" ||
+        fail "no scores of what '$*' printed: $(cat "$work/err.txt")"
+}
+run 0 "$tkx" logprobs --local "$models/llama" --prompt "Hello there" --json
+cp "$work/out.txt" "$work/scores"
+piped printf 'Hello there'
+cmp "$work/out.txt" "$work/scores" || fail "the piped text has other scores"
+piped "$tkx" tokenize "$models/llama" --text "Hello there" --json
+cmp "$work/out.txt" "$work/scores" || fail "the piped ids have other scores"
+run 0 "$tkx" logprobs --local "$models/llama" --prompt-file <(printf 'Hello there') --json
+cmp "$work/out.txt" "$work/scores" || fail "the text from a descriptor has other scores"
+printf 'Hi' >"$work/said"
+run 0 "$tkx" sample --local "$models/llama" --chat --chat-format chatml --prompt-file "$work/said" --seed 1 \
+    --max-tokens 3 --json
+cp "$work/out.txt" "$work/chat"
+run 0 "$tkx" sample --local "$models/llama" --chat --chat-format chatml --prompt Hi --seed 1 --max-tokens 3 --json
+cmp "$work/out.txt" "$work/chat" || fail "--chat reads a file another way"
+printf '[5, 9' >"$work/cut.json"
+run 1 "$tkx" logprobs --local "$models/llama" --prompt-file "$work/cut.json"
+says "no JSON array"
+printf '[5, 2.5]' >"$work/cut.json"
+run 1 "$tkx" logprobs --local "$models/llama" --prompt-file "$work/cut.json"
+says "entry 1 is not a token id"
+
+# A model that says NUL (id 188 of a byte-level vocabulary): all of the text comes.
+run 0 "$tkx" sample --local "$models/llama" --prompt "x" --logit-bias 188=1000 --max-tokens 2 --json
+prints '"text":"\\u0000\\u0000"'
+
+# Ids in, ids out, without a vocabulary.
+sed 's/tokenizer\.ggml/tokenizer_ggml/g' "$models/gguf/qwen2-Q4_0.gguf" >"$work/bare.gguf"
+run 0 "$tkx" sample --local "$work/bare.gguf" --prompt-tokens 5,9 --max-tokens 3 --no-stop
+prints '^[0-9]+,[0-9]+,[0-9]+$'
+run 1 "$tkx" sample --local "$work/bare.gguf" --prompt x
+says "cannot use the tokenizer"
+
 # Mistakes.
+run 2 "$tkx" sample --adapter "$models/llama/adapters/r4" --base-model m --prompt x
+says "give --local MODEL"
+run 2 "$tkx" logprobs --backend remote --local "$models/llama" --adapter "$models/llama/adapters/r4" \
+    --base-model m --prompt x
+says "--adapter is applied here"
+run 2 "$tkx" sample --local "$models/llama" --prompt x --system "be kind"
+says "--system is for --chat"
+run 2 "$tkx" sample --local "$models/llama" --prompt x --stop ''
+says "--stop ''"
+run 1 "$tkx" sample --local "$models/llama" --prompt x --min-p -1
+says "min_p is -1"
+run 1 "$tkx" sample --local "$models/llama" --prompt x --logit-bias 1=inf
+says "no number up to 1e30"
 run 1 "$tkx" sample --local "$models/gpt-oss" --prompt x
 says "later version"
 run 1 "$tkx" sample --local "$models/qwen2" --adapter "$models/llama/adapters/r4" --prompt x
