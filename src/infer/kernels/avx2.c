@@ -54,12 +54,19 @@ static float largest(const float *x, size_t n)
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
-/* Sums of 4 neighbouring bytes, as 8 int32. */
-TKX__INLINE __m256i sums4(__m256i q)
+/* Sums of 16 columns in each half: of columns 4 i, 4 i + 1 and of 4 i + 2, 4 i + 3. */
+TKX__INLINE __m256i pair_sums(__m256i q)
 {
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q);
+    __m256i v = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q);
 
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    v = _mm256_add_epi16(v, _mm256_shuffle_epi32(v, 0x4e));
+    return _mm256_add_epi16(v, _mm256_shuffle_epi32(v, 0xb1));
+}
+
+/* -2^bits times the pair of each half. */
+TKX__INLINE __m256i starts(__m256i pairs, int bits)
+{
+    return _mm256_sub_epi16(_mm256_setzero_si256(), _mm256_slli_epi16(pairs, bits));
 }
 
 void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *row)
@@ -70,6 +77,7 @@ void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *r
     int16_t *sum16 = (int16_t *)(void *)sum;
     int16_t *sum32 = (int16_t *)(void *)(row + tkx__act_sum32_offset(n));
     int16_t *wide = (int16_t *)(void *)(row + tkx__act_wide_offset(n));
+    int32_t *start = (int32_t *)(void *)(row + tkx__act_start_offset(form, n));
 
     for (size_t b = 0; b < n / block; b++) {
         float amax = largest(x + b * block, block);
@@ -78,26 +86,26 @@ void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *r
         d[b] = amax / 127.0f;
         for (size_t i = b * block; i < (b + 1) * block; i += 32) {
             __m256i q = quantize32(x + i, inverse);
-            __m256i s = sums4(q);
-            __m128i lo;
-            __m128i hi;
-            int32_t first;
-            int32_t second;
+            __m256i pairs = pair_sums(q);
+            __m256i s = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+            int32_t first = _mm256_extract_epi32(s, 0);
+            int32_t second = _mm256_extract_epi32(s, 4);
 
             _mm256_storeu_si256((__m256i_u *)(void *)(row + i), q);
-            lo = _mm256_castsi256_si128(s);
-            hi = _mm256_extracti128_si256(s, 1);
-            lo = _mm_hadd_epi32(lo, hi);
-            lo = _mm_hadd_epi32(lo, lo);
-            first = _mm_cvtsi128_si32(lo);
-            second = _mm_extract_epi32(lo, 1);
             if (form == TKX__ACT_Q8_32) {
+                pairs = starts(
+                    _mm256_add_epi16(pairs, _mm256_permute2x128_si256(pairs, pairs, 1)),
+                    4);
+                start[i / 32] = _mm256_extract_epi32(pairs, 0);
                 sum[i / 32] = first + second;
                 _mm256_storeu_si256((__m256i_u *)(void *)(wide + i),
                                     _mm256_cvtepi8_epi16(_mm256_castsi256_si128(q)));
                 _mm256_storeu_si256((__m256i_u *)(void *)(wide + i + 16),
                                     _mm256_cvtepi8_epi16(_mm256_extracti128_si256(q, 1)));
             } else {
+                pairs = starts(pairs, 5);
+                start[i / 16] = _mm256_extract_epi32(pairs, 0);
+                start[i / 16 + 1] = _mm256_extract_epi32(pairs, 4);
                 sum16[i / 16] = (int16_t)first;
                 sum16[i / 16 + 1] = (int16_t)second;
                 sum32[i / 32] = (int16_t)(first + second);

@@ -6,8 +6,9 @@
  * 8 rows to a register, so that one broadcast of 4 activations meets 8 rows and the sums
  * of a row stay in its lane: no sums across lanes.  Unpacking is shared by all tokens.
  * Pairs are summed in 16 bits as long as the type's range allows:
- *   4 bits: 8 * 2 * 15 * 127 = 30,480    5 bits: 4 * 2 * 31 * 127 = 31,496
- *   6 bits: 2 * 2 * 63 * 127 = 32,004
+ *   4 bits: 8 * 2 * 15 * 127 = 30,480    Q5_K: 4 * 2 * 31 * 127 = 31,496
+ * The sums of Q5_0, Q5_1 and Q6_K begin with what makes them those of signed weights
+ * (table.h, start), so that a whole block or sub-block fits.
  */
 #include <string.h>
 
@@ -20,43 +21,37 @@ typedef tkx__panel_group group;
 /* ---- multiplying ---- */
 
 /* One block of 32: integers of 2 x 8 rows for each token. */
-TKX__INLINE void dot32(const panel32 *p, const group *g, size_t b, int n_tok, int steps,
-                       __m256i dot[4][2])
+TKX__INLINE void dot32(const panel32 *p, const group *g, size_t b, int n_tok,
+                       bool is_5bit, __m256i dot[4][2])
 {
     const __m256i ones = _mm256_set1_epi16(1);
     __m256i acc[4][2];
 
+    for (int t = 0; t < n_tok; t++)
+        acc[t][0] = acc[t][1] =
+            is_5bit ? broadcast4(g->start[t] + 4 * b) : _mm256_setzero_si256();
     TKX__UNROLL
-    for (int s0 = 0; s0 < 8; s0 += steps) {
-        for (int t = 0; t < n_tok; t++)
-            acc[t][0] = acc[t][1] = _mm256_setzero_si256();
+    for (int s = 0; s < 8; s++) {
+        __m256i w0 = _mm256_load_si256((const __m256i *)(const void *)p->q[s][0]);
+        __m256i w1 = _mm256_load_si256((const __m256i *)(const void *)p->q[s][1]);
+
         TKX__UNROLL
-        for (int s = s0; s < s0 + steps; s++) {
-            __m256i w0 = _mm256_load_si256((const __m256i *)(const void *)p->q[s][0]);
-            __m256i w1 = _mm256_load_si256((const __m256i *)(const void *)p->q[s][1]);
+        for (int t = 0; t < n_tok; t++) {
+            __m256i x = broadcast4(g->q[t] + b * 32 + s * 4);
 
-            TKX__UNROLL
-            for (int t = 0; t < n_tok; t++) {
-                __m256i x = broadcast4(g->q[t] + b * 32 + s * 4);
-
-                acc[t][0] = _mm256_add_epi16(acc[t][0], _mm256_maddubs_epi16(w0, x));
-                acc[t][1] = _mm256_add_epi16(acc[t][1], _mm256_maddubs_epi16(w1, x));
-                TKX__KEEP(acc[t][0]);
-                TKX__KEEP(acc[t][1]);
-            }
+            acc[t][0] = _mm256_add_epi16(acc[t][0], _mm256_maddubs_epi16(w0, x));
+            acc[t][1] = _mm256_add_epi16(acc[t][1], _mm256_maddubs_epi16(w1, x));
+            TKX__KEEP(acc[t][0]);
+            TKX__KEEP(acc[t][1]);
         }
-        for (int t = 0; t < n_tok; t++)
-            for (int r = 0; r < 2; r++) {
-                __m256i sum = _mm256_madd_epi16(acc[t][r], ones);
-
-                dot[t][r] = s0 == 0 ? sum : _mm256_add_epi32(dot[t][r], sum);
-                TKX__KEEP(dot[t][r]);
-            }
     }
+    for (int t = 0; t < n_tok; t++)
+        for (int r = 0; r < 2; r++)
+            dot[t][r] = _mm256_madd_epi16(acc[t][r], ones);
 }
 
 TKX__INLINE void micro32(const panel32 *p, size_t first, size_t n_blocks, const group *g,
-                         int n_tok, int steps, int offset_bits, bool has_min)
+                         int n_tok, bool is_5bit, bool has_min)
 {
     __m256 y[4][2];
 
@@ -66,16 +61,14 @@ TKX__INLINE void micro32(const panel32 *p, size_t first, size_t n_blocks, const 
     for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m256i dot[4][2];
 
-        dot32(p, g, b, n_tok, steps, dot);
+        dot32(p, g, b, n_tok, is_5bit, dot);
         for (int t = 0; t < n_tok; t++) {
             __m256 d = _mm256_broadcast_ss(g->d[t] + b);
             __m256i sum = broadcast4(g->sum[t] + 4 * b);
 
             for (int r = 0; r < 2; r++) {
-                __m256i i = dot[t][r];
+                __m256i i = strip32_offset(is_5bit, has_min, dot[t][r], sum);
 
-                if (offset_bits)
-                    i = _mm256_sub_epi32(i, _mm256_slli_epi32(sum, offset_bits));
                 y[t][r] = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_load_ps(p->d[r]), d),
                                           _mm256_cvtepi32_ps(i), y[t][r]);
                 if (has_min)
@@ -91,7 +84,7 @@ TKX__INLINE void micro32(const panel32 *p, size_t first, size_t n_blocks, const 
 
 /* Adds sub-block `j` of sub_steps * 4 columns, scaled, to dot. */
 TKX__INLINE void dot_sub(const panel256 *p, const group *g, size_t b, size_t j, int n_tok,
-                         int sub_steps, int steps, __m256i dot[4][2])
+                         int sub_steps, int steps, bool starts, __m256i dot[4][2])
 {
     __m256i s0 = _mm256_load_si256((const __m256i *)(const void *)p->scale[j][0]);
     __m256i s1 = _mm256_load_si256((const __m256i *)(const void *)p->scale[j][1]);
@@ -101,7 +94,8 @@ TKX__INLINE void dot_sub(const panel256 *p, const group *g, size_t b, size_t j, 
         __m256i acc[4][2];
 
         for (int t = 0; t < n_tok; t++)
-            acc[t][0] = acc[t][1] = _mm256_setzero_si256();
+            acc[t][0] = acc[t][1] = starts ? broadcast4(g->start[t] + 64 * b + 4 * j)
+                                           : _mm256_setzero_si256();
         TKX__UNROLL
         for (int i = first; i < first + steps; i++) {
             size_t s = j * (size_t)sub_steps + (size_t)i;
@@ -143,6 +137,7 @@ TKX__INLINE void micro256(const panel256 *p, size_t first, size_t n_blocks,
 {
     __m256 y[4][2];
     int n_sub = 64 / sub_steps;
+    bool starts = !offset_bits && !has_min; /* Q6_K */
 
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < 2; r++)
@@ -153,7 +148,7 @@ TKX__INLINE void micro256(const panel256 *p, size_t first, size_t n_blocks,
         for (int t = 0; t < n_tok; t++)
             dot[t][0] = dot[t][1] = _mm256_setzero_si256();
         for (int j = 0; j < n_sub; j++)
-            dot_sub(p, g, b, (size_t)j, n_tok, sub_steps, steps, dot);
+            dot_sub(p, g, b, (size_t)j, n_tok, sub_steps, steps, starts, dot);
         for (int t = 0; t < n_tok; t++) {
             __m256 d = _mm256_broadcast_ss(g->d[t] + b);
             const uint8_t *sums =
@@ -240,18 +235,18 @@ static void micro_q8_0(const void *panel, size_t first, size_t n, const group *g
 
 /* ---- one type, one chunk of columns ---- */
 
-#define PANEL_FN_32(NAME, STEPS, OFFSET_BITS, HAS_MIN)                                   \
+#define PANEL_FN_32(NAME, IS_5BIT, HAS_MIN)                                              \
     static void micro_##NAME(const void *panel, size_t first, size_t n, const group *g,  \
                              size_t n_tok)                                               \
     {                                                                                    \
         if (n_tok == 4)                                                                  \
-            micro32(panel, first, n, g, 4, STEPS, OFFSET_BITS, HAS_MIN);                 \
+            micro32(panel, first, n, g, 4, IS_5BIT, HAS_MIN);                            \
         else if (n_tok == 3)                                                             \
-            micro32(panel, first, n, g, 3, STEPS, OFFSET_BITS, HAS_MIN);                 \
+            micro32(panel, first, n, g, 3, IS_5BIT, HAS_MIN);                            \
         else if (n_tok == 2)                                                             \
-            micro32(panel, first, n, g, 2, STEPS, OFFSET_BITS, HAS_MIN);                 \
+            micro32(panel, first, n, g, 2, IS_5BIT, HAS_MIN);                            \
         else                                                                             \
-            micro32(panel, first, n, g, 1, STEPS, OFFSET_BITS, HAS_MIN);                 \
+            micro32(panel, first, n, g, 1, IS_5BIT, HAS_MIN);                            \
     }
 
 #define PANEL_FN_256(NAME, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN)                       \
@@ -268,15 +263,15 @@ static void micro_q8_0(const void *panel, size_t first, size_t n, const group *g
             micro256(panel, first, n, g, 1, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
     }
 
-PANEL_FN_32(q4_0, 8, 3, false)
-PANEL_FN_32(q4_1, 8, 0, true)
-PANEL_FN_32(q5_0, 4, 4, false)
-PANEL_FN_32(q5_1, 4, 0, true)
+PANEL_FN_32(q4_0, false, false)
+PANEL_FN_32(q4_1, false, true)
+PANEL_FN_32(q5_0, true, false)
+PANEL_FN_32(q5_1, true, true)
 PANEL_FN_256(q2_k, 4, 4, 0, true)
 PANEL_FN_256(q3_k, 4, 4, 2, false)
 PANEL_FN_256(q4_k, 8, 8, 0, true)
 PANEL_FN_256(q5_k, 8, 4, 0, true)
-PANEL_FN_256(q6_k, 4, 2, 5, false)
+PANEL_FN_256(q6_k, 4, 4, 0, false)
 
 static tkx__micro_fn *find_micro(tkx__wtype type)
 {
@@ -319,6 +314,7 @@ static void make_group(const tkx__tile *t, size_t tok, size_t n_tok, size_t bloc
         g->sum32[i] = block == 32 ? NULL : act + tkx__act_sum32_offset(t->n_cols);
         g->wide[i] =
             (const int16_t *)(const void *)(act + tkx__act_wide_offset(t->n_cols));
+        g->start[i] = act + tkx__act_start_offset(form, t->n_cols);
     }
 }
 

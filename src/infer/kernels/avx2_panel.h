@@ -44,6 +44,7 @@ typedef struct tkx__panel_group {
     const uint8_t *sum[TKX__PANEL_TOKENS];   /* int32 per 32, or int16 per 16 */
     const uint8_t *sum32[TKX__PANEL_TOKENS]; /* int16 per 32 */
     const int16_t *wide[TKX__PANEL_TOKENS];  /* q again, for Q8_0 */
+    const uint8_t *start[TKX__PANEL_TOKENS]; /* int16[2] per 32 or per 16 */
     float *out[TKX__PANEL_TOKENS];           /* [16] */
 } tkx__panel_group;
 

@@ -3,8 +3,9 @@
  * avx2_strip.c - strips of 8 rows against few tokens: blocks of 32 columns.
  *
  * Two strips at a time share the broadcasts of the activations, and are two streams for
- * the memory.  Pairs are summed in 16 bits as long as the type's range allows:
- *   4 bits: 8 * 2 * 15 * 127 = 30,480    5 bits: 4 * 2 * 31 * 127 = 31,496
+ * the memory.  A block's pairs are summed in 16 bits: 8 * 2 * 15 * 127 = 30,480 for 4
+ * bits; those of 5 bits begin with what makes them sums of signed weights (table.h,
+ * start).
  */
 #include "infer/kernels/avx2_strip.h"
 
@@ -12,10 +13,10 @@ typedef tkx__panel_group group;
 
 #define STRIPS 2
 
-/* acc += w x, both strips, all tokens; the first time without the addition. */
+/* acc += w x, both strips, all tokens. */
 TKX__INLINE void multiply_add(__m256i acc[TKX__STRIP_TOKENS][STRIPS],
                               const __m256i w[STRIPS], const group *g, size_t at,
-                              int n_tok, bool is_first)
+                              int n_tok)
 {
     TKX__UNROLL
     for (int t = 0; t < n_tok; t++) {
@@ -23,9 +24,7 @@ TKX__INLINE void multiply_add(__m256i acc[TKX__STRIP_TOKENS][STRIPS],
 
         TKX__UNROLL
         for (int r = 0; r < STRIPS; r++) {
-            __m256i p = _mm256_maddubs_epi16(w[r], x);
-
-            acc[t][r] = is_first ? p : _mm256_add_epi16(acc[t][r], p);
+            acc[t][r] = _mm256_add_epi16(acc[t][r], _mm256_maddubs_epi16(w[r], x));
             TKX__KEEP(acc[t][r]);
         }
     }
@@ -33,13 +32,16 @@ TKX__INLINE void multiply_add(__m256i acc[TKX__STRIP_TOKENS][STRIPS],
 
 /* Integer sums of one block, nibbles. */
 TKX__INLINE void dot_nibbles(tkx__wtype type, const uint8_t *const p[STRIPS],
-                             const group *g, size_t col, int n_tok,
+                             const group *g, size_t b, int n_tok,
                              __m256i dot[TKX__STRIP_TOKENS][STRIPS])
 {
     const __m256i ones = _mm256_set1_epi16(1);
-    int steps = strip32_is_5bit(type) ? 2 : 4; /* of both halves */
     __m256i acc[TKX__STRIP_TOKENS][STRIPS];
 
+    TKX__UNROLL
+    for (int t = 0; t < n_tok; t++)
+        acc[t][0] = acc[t][1] = strip32_is_5bit(type) ? broadcast4(g->start[t] + 4 * b)
+                                                      : _mm256_setzero_si256();
     TKX__UNROLL
     for (int i = 0; i < 4; i++) {
         __m256i low[STRIPS];
@@ -48,19 +50,14 @@ TKX__INLINE void dot_nibbles(tkx__wtype type, const uint8_t *const p[STRIPS],
         TKX__UNROLL
         for (int r = 0; r < STRIPS; r++)
             strip32_steps(type, p[r], i, &low[r], &high[r]);
-        multiply_add(acc, low, g, col + 4 * (size_t)i, n_tok, i % steps == 0);
-        multiply_add(acc, high, g, col + 16 + 4 * (size_t)i, n_tok, false);
-        if (i % steps != steps - 1)
-            continue;
-        TKX__UNROLL
-        for (int t = 0; t < n_tok; t++)
-            TKX__UNROLL
-        for (int r = 0; r < STRIPS; r++) {
-            __m256i sum = _mm256_madd_epi16(acc[t][r], ones);
-
-            dot[t][r] = i < steps ? sum : _mm256_add_epi32(dot[t][r], sum);
-        }
+        multiply_add(acc, low, g, b * 32 + 4 * (size_t)i, n_tok);
+        multiply_add(acc, high, g, b * 32 + 16 + 4 * (size_t)i, n_tok);
     }
+    TKX__UNROLL
+    for (int t = 0; t < n_tok; t++)
+        TKX__UNROLL
+    for (int r = 0; r < STRIPS; r++)
+        dot[t][r] = _mm256_madd_epi16(acc[t][r], ones);
 }
 
 /* The same of Q8_0: signs go to the activations. */
@@ -99,7 +96,6 @@ TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
                          size_t first, size_t n_blocks, const group *g, int n_tok)
 {
     bool has_min = type == TKX__W_Q4_1 || type == TKX__W_Q5_1;
-    int offset_bits = type == TKX__W_Q4_0 ? 3 : type == TKX__W_Q5_0 ? 4 : 0;
     size_t size = tkx__wtype_block_size(type) * TKX__STRIP_ROWS;
     const uint8_t *p[STRIPS] = {strip[0], strip[1]};
     __m256 y[TKX__STRIP_TOKENS][STRIPS];
@@ -116,7 +112,7 @@ TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
         if (type == TKX__W_Q8_0)
             dot_bytes(p, g, b * 32, n_tok, dot);
         else
-            dot_nibbles(type, p, g, b * 32, n_tok, dot);
+            dot_nibbles(type, p, g, b, n_tok, dot);
         for (int r = 0; r < STRIPS; r++)
             d[r] = strip_halves(p[r]);
         TKX__UNROLL
@@ -128,8 +124,8 @@ TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
             for (int r = 0; r < STRIPS; r++) {
                 __m256i i = dot[t][r];
 
-                if (offset_bits)
-                    i = _mm256_sub_epi32(i, _mm256_slli_epi32(sum, offset_bits));
+                if (type != TKX__W_Q8_0)
+                    i = strip32_offset(strip32_is_5bit(type), has_min, i, sum);
                 y[t][r] = _mm256_fmadd_ps(_mm256_mul_ps(d[r], dx), _mm256_cvtepi32_ps(i),
                                           y[t][r]);
                 if (has_min)

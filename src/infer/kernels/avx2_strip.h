@@ -85,6 +85,15 @@ TKX__INLINE bool strip32_is_5bit(tkx__wtype type)
     return type == TKX__W_Q5_0 || type == TKX__W_Q5_1;
 }
 
+/* The sum of the weights as they are, from that of a block's bytes; Q5_0 and Q5_1 began
+   with 16 times the activations' `sum` taken away (table.h, start). */
+TKX__INLINE __m256i strip32_offset(bool is_5bit, bool has_min, __m256i dot, __m256i sum)
+{
+    if (is_5bit)
+        return has_min ? _mm256_add_epi32(dot, _mm256_slli_epi32(sum, 4)) : dot;
+    return has_min ? dot : _mm256_sub_epi32(dot, _mm256_slli_epi32(sum, 3));
+}
+
 /* 16 where bit `step` of a byte is set. */
 TKX__INLINE __m256i strip_bit(__m256i bits, int step)
 {

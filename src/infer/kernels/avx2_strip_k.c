@@ -5,7 +5,8 @@
  * Each sub-block's 16-bit sums are multiplied by its scale, so a super-block's sum is one
  * integer.  Pairs are summed in 16 bits as long as the range allows:
  *   4 bits: 8 * 2 * 15 * 127 = 30,480    5 bits: 4 * 2 * 31 * 127 = 31,496
- *   6 bits: 2 * 2 * 63 * 127 = 32,004    2 and 3 bits: a whole sub-block
+ *   2 and 3 bits: a whole sub-block; 6 bits: the same, because their sums begin with what
+ *   makes them those of signed weights (table.h, start)
  */
 #include "infer/kernels/avx2_strip.h"
 
@@ -19,8 +20,6 @@ TKX__INLINE size_t steps_of(tkx__wtype type)
     switch (type) {
     case TKX__W_Q4_K:
         return 8;
-    case TKX__W_Q6_K:
-        return 2;
     default:
         return 4;
     }
@@ -48,12 +47,19 @@ TKX__INLINE void add_sub(tkx__wtype type, const uint8_t *const p[STRIPS], place 
 {
     size_t n_steps = (size_t)strip256_steps(type);
     size_t steps = steps_of(type);
+    size_t x0;
 
-    col += (size_t)at.number * n_steps * 4;
+    x0 = col + (size_t)at.number * n_steps * 4;
     TKX__UNROLL
     for (size_t first = 0; first < n_steps; first += steps) {
         __m256i acc[TKX__STRIP_TOKENS][STRIPS];
 
+        TKX__UNROLL
+        for (int t = 0; t < n_tok; t++)
+            acc[t][0] = acc[t][1] =
+                type == TKX__W_Q6_K
+                    ? broadcast4(g->start[t] + col / 4 + (size_t)at.number * 4)
+                    : _mm256_setzero_si256();
         TKX__UNROLL
         for (size_t s = first; s < first + steps; s++) {
             __m256i w[STRIPS];
@@ -63,13 +69,12 @@ TKX__INLINE void add_sub(tkx__wtype type, const uint8_t *const p[STRIPS], place 
                 w[r] = step_at(type, p[r], at, s);
             TKX__UNROLL
             for (int t = 0; t < n_tok; t++) {
-                __m256i x = broadcast4(g->q[t] + col + s * 4);
+                __m256i x = broadcast4(g->q[t] + x0 + s * 4);
 
                 TKX__UNROLL
                 for (int r = 0; r < STRIPS; r++) {
-                    __m256i v = _mm256_maddubs_epi16(w[r], x);
-
-                    acc[t][r] = s == first ? v : _mm256_add_epi16(acc[t][r], v);
+                    acc[t][r] =
+                        _mm256_add_epi16(acc[t][r], _mm256_maddubs_epi16(w[r], x));
                     TKX__KEEP(acc[t][r]);
                 }
             }
@@ -140,7 +145,7 @@ TKX__INLINE void read_numbers(tkx__wtype type, const uint8_t *const p[STRIPS],
 TKX__INLINE void strip256(tkx__wtype type, const uint8_t *const strip[STRIPS],
                           size_t first, size_t n_blocks, const group *g, int n_tok)
 {
-    int offset_bits = type == TKX__W_Q3_K ? 2 : type == TKX__W_Q6_K ? 5 : 0;
+    int offset_bits = type == TKX__W_Q3_K ? 2 : 0;
     size_t size = tkx__wtype_block_size(type) * TKX__STRIP_ROWS;
     int n_pairs = 32 / strip256_steps(type);
     const uint8_t *p[STRIPS] = {strip[0], strip[1]};

@@ -200,6 +200,7 @@ TKX__INLINE void wide_micro256(const panel256 *p, size_t first, size_t n_blocks,
                                          {g->sum[t]},                                    \
                                          {g->sum32[t]},                                  \
                                          {g->wide[t]},                                   \
+                                         {g->start[t]},                                  \
                                          {g->out[t]}},                                   \
                      1, __VA_ARGS__);                                                    \
     }

@@ -53,11 +53,24 @@ static int32_t sum_q(const int8_t *q, size_t n)
     return sum;
 }
 
+/* See table.h. */
+static void find_start(const int8_t *q, size_t n, int weight, int16_t start[2])
+{
+    for (size_t i = 0; i < 2; i++) {
+        int32_t sum = 0;
+
+        for (size_t c = 2 * i; c < n; c += 4)
+            sum += q[c] + q[c + 1];
+        start[i] = (int16_t)(-weight * sum);
+    }
+}
+
 void tkx__scalar_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *row)
 {
     size_t block = form == TKX__ACT_Q8_32 ? 32 : 256;
     int8_t *q = (int8_t *)row;
     float *d = (float *)(void *)(row + tkx__act_d_offset(n));
+    int16_t *start = (int16_t *)(void *)(row + tkx__act_start_offset(form, n));
 
     for (size_t b = 0; b < n / block; b++)
         d[b] = quantize_block(x + b * block, block, q + b * block);
@@ -65,16 +78,20 @@ void tkx__scalar_quantize(tkx__act_form form, const float *x, size_t n, uint8_t 
         int32_t *sum = (int32_t *)(void *)(row + tkx__act_sum_offset(form, n));
         int16_t *wide = (int16_t *)(void *)(row + tkx__act_wide_offset(n));
 
-        for (size_t b = 0; b < n / 32; b++)
+        for (size_t b = 0; b < n / 32; b++) {
             sum[b] = sum_q(q + b * 32, 32);
+            find_start(q + b * 32, 32, 16, start + 2 * b);
+        }
         for (size_t i = 0; i < n; i++)
             wide[i] = q[i];
     } else {
         int16_t *sum16 = (int16_t *)(void *)(row + tkx__act_sum_offset(form, n));
         int16_t *sum32 = (int16_t *)(void *)(row + tkx__act_sum32_offset(n));
 
-        for (size_t b = 0; b < n / 16; b++)
+        for (size_t b = 0; b < n / 16; b++) {
             sum16[b] = (int16_t)sum_q(q + b * 16, 16);
+            find_start(q + b * 16, 16, 32, start + 2 * b);
+        }
         for (size_t b = 0; b < n / 32; b++)
             sum32[b] = (int16_t)(sum16[2 * b] + sum16[2 * b + 1]);
     }

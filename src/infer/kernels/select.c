@@ -123,8 +123,8 @@ size_t tkx__act_row_size(tkx__act_form form, size_t n)
     size_t size = n * sizeof(float);
 
     if (form == TKX__ACT_Q8_32)
-        size = tkx__act_wide_offset(n) + n * 2;
+        size = tkx__act_start_offset(form, n) + n / 32 * 4;
     else if (form == TKX__ACT_Q8_256)
-        size = tkx__act_sum32_offset(n) + n / 32 * 2;
+        size = tkx__act_start_offset(form, n) + n / 16 * 4;
     return (size + 63) / 64 * 64;
 }

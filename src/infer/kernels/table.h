@@ -21,9 +21,16 @@ typedef enum tkx__act_form {
 
 /*
  * One row of 8-bit activations of n columns, 4-aligned:
- *   Q8_32:  int8 q[n], float d[n / 32], int32 sum[n / 32], int16 wide[n] (q again)
- *   Q8_256: int8 q[n], float d[n / 256], int16 sum16[n / 16], int16 sum32[n / 32]
+ *   Q8_32:  int8 q[n], float d[n / 32], int32 sum[n / 32], int16 wide[n] (q again),
+ *           int16 start[n / 32][2]
+ *   Q8_256: int8 q[n], float d[n / 256], int16 sum16[n / 16], int16 sum32[n / 32],
+ *           int16 start[n / 16][2]
  * Sums are of the q of 16 or 32 columns.
+ *
+ * start: -16 (Q8_32) or -32 (Q8_256) times the sums of columns 4 i, 4 i + 1 and of
+ * columns 4 i + 2, 4 i + 3 of a block of 32 or a sub-block of 16.  Sums of 16 bits that
+ * begin with it are those of weights -16 .. 15 or -32 .. 31: however they wrap on the
+ * way, they end within 16 * 16 * 127 = 8 * 32 * 127 = 32,512.
  */
 static inline size_t tkx__act_d_offset(size_t n)
 {
@@ -40,6 +47,11 @@ static inline size_t tkx__act_wide_offset(size_t n)
 static inline size_t tkx__act_sum32_offset(size_t n)
 {
     return n + n / 256 * 4 + n / 16 * 2;
+}
+static inline size_t tkx__act_start_offset(tkx__act_form form, size_t n)
+{
+    return form == TKX__ACT_Q8_32 ? tkx__act_wide_offset(n) + n * 2
+                                  : tkx__act_sum32_offset(n) + n / 32 * 2;
 }
 /* Bytes from row to row: a whole number of cache lines. */
 size_t tkx__act_row_size(tkx__act_form form, size_t n_cols);
