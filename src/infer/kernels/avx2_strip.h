@@ -94,6 +94,25 @@ TKX__INLINE __m256i strip32_offset(bool is_5bit, bool has_min, __m256i dot, __m2
     return has_min ? dot : _mm256_sub_epi32(dot, _mm256_slli_epi32(sum, 3));
 }
 
+/* Steps i (columns 4 i ..) and i + 4 (columns 16 + 4 i ..) of the block at p. */
+TKX__INLINE void strip32_steps(tkx__wtype type, const uint8_t *p, int i, __m256i *low,
+                               __m256i *high)
+{
+    __m256i v = load256(p + strip32_nibbles_at(type) + 32 * i);
+
+    if (strip32_is_5bit(type)) {
+        __m256i rest = load256(p + strip32_bits_at(type));
+
+        *low = _mm256_and_si256(v, _mm256_set1_epi8(31));
+        *high = _mm256_or_si256(
+            _mm256_and_si256(_mm256_srli_epi16(v, 3), _mm256_set1_epi8(28)),
+            _mm256_and_si256(_mm256_srli_epi16(rest, 2 * i), _mm256_set1_epi8(3)));
+    } else {
+        *low = _mm256_and_si256(v, _mm256_set1_epi8(15));
+        *high = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+    }
+}
+
 /* 16 where bit `step` of a byte is set. */
 TKX__INLINE __m256i strip_bit(__m256i bits, int step)
 {
@@ -101,23 +120,6 @@ TKX__INLINE __m256i strip_bit(__m256i bits, int step)
         step <= 4 ? _mm256_slli_epi16(bits, 4 - step) : _mm256_srli_epi16(bits, step - 4);
 
     return _mm256_and_si256(v, _mm256_set1_epi8(16));
-}
-
-/* Steps i (columns 4 i ..) and i + 4 (columns 16 + 4 i ..) of the block at p. */
-TKX__INLINE void strip32_steps(tkx__wtype type, const uint8_t *p, int i, __m256i *low,
-                               __m256i *high)
-{
-    const __m256i fifteen = _mm256_set1_epi8(15);
-    __m256i v = load256(p + strip32_nibbles_at(type) + 32 * i);
-
-    *low = _mm256_and_si256(v, fifteen);
-    *high = _mm256_and_si256(_mm256_srli_epi16(v, 4), fifteen);
-    if (strip32_is_5bit(type)) {
-        __m256i bits = load256(p + strip32_bits_at(type));
-
-        *low = _mm256_or_si256(*low, strip_bit(bits, i));
-        *high = _mm256_or_si256(*high, strip_bit(bits, i + 4));
-    }
 }
 
 /* ---- blocks of 256 ---- */

@@ -74,10 +74,9 @@ TKX__INLINE void copy_words(const uint8_t *const rows[8], size_t at, size_t n_wo
             memcpy(out + 32 * i + 4 * r, rows[r] + at + 4 * i, 4);
 }
 
-/* tkx__strip_bits() of 8 words. */
-static void move_bits(uint8_t *words)
+/* Bits 4 s + j of 8 words to bit s of byte j. */
+TKX__INLINE __m256i move_bits(__m256i v)
 {
-    __m256i v = load256(words);
     __m256i out = _mm256_setzero_si256();
 
     TKX__UNROLL
@@ -93,7 +92,31 @@ static void move_bits(uint8_t *words)
                              _mm256_set1_epi32(0xff));
         out = _mm256_or_si256(out, _mm256_slli_epi32(x, 8 * j));
     }
-    _mm256_storeu_si256((__m256i_u *)(void *)words, out);
+    return out;
+}
+
+/* The words of Q5_0 and Q5_1, in place; see strips.h. */
+static void join_five(uint8_t *words)
+{
+    const __m256i four = _mm256_set1_epi8(15);
+    __m256i bits = move_bits(load256(words));
+    __m256i rest = _mm256_setzero_si256();
+
+    TKX__UNROLL
+    for (int i = 0; i < 4; i++) {
+        uint8_t *p = words + 32 * (i + 1);
+        __m256i v = load256(p);
+        __m256i low = _mm256_or_si256(_mm256_and_si256(v, four), strip_bit(bits, i));
+        __m256i high = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v, 4), four),
+                                       strip_bit(bits, i + 4));
+
+        v = _mm256_and_si256(high, _mm256_set1_epi8(28));
+        v = _mm256_or_si256(low, _mm256_slli_epi16(v, 3));
+        high = _mm256_and_si256(high, _mm256_set1_epi8(3));
+        rest = _mm256_or_si256(rest, _mm256_slli_epi16(high, 2 * i));
+        _mm256_storeu_si256((__m256i_u *)(void *)p, v);
+    }
+    _mm256_storeu_si256((__m256i_u *)(void *)words, rest);
 }
 
 /* Q6_K's words to whole numbers, in place; see strips.h. */
@@ -142,8 +165,8 @@ TKX__INLINE void pack(tkx__wtype type, const uint8_t *const rows[TKX__STRIP_ROWS
             for (size_t r = 0; r < TKX__STRIP_ROWS; r++)
                 memcpy(out + at * TKX__STRIP_ROWS + 2 * r, in[r] + at, 2);
         copy_words(in, s.word_at, s.n_words, out + s.word_at * TKX__STRIP_ROWS);
-        if (s.has_bits)
-            move_bits(out + s.word_at * TKX__STRIP_ROWS);
+        if (strip32_is_5bit(type))
+            join_five(out + s.word_at * TKX__STRIP_ROWS);
         if (type == TKX__W_Q6_K)
             join_six(out);
         for (size_t r = 0; r < TKX__STRIP_ROWS; r++)

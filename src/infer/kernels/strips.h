@@ -4,13 +4,15 @@
  *
  * A strip holds, block of columns after block of columns, what the file has of 8 rows,
  * element by element: the scale of row 0, of row 1, ..; then 4 bytes of row 0, 4 of row
- * 1,
- * ..  An element at offset o of a file's block lies at 8 o + (its size) r of the strip's
- * block, so a strip takes the bytes of its 8 rows, and 32 bytes of it meet the 8 lanes of
- * a register.  Two things are moved inside elements: bit 4 s + j of the high bits of Q5_0
- * and Q5_1 becomes bit s of byte j; and Q6_K's low nibbles and high pairs become whole
- * 6-bit numbers: three words hold those of quarters 0, 1 and 2 of 128 columns, and in
- * their uppermost two bits those of quarter 3.
+ * 1, ..  An element at offset o of a file's block lies at 8 o + (its size) r of the
+ * strip's block, so a strip takes the bytes of its 8 rows, and 32 bytes of it meet the 8
+ * lanes of a register.  Numbers whose bits the file keeps apart are brought together
+ * inside those words, so that most cost a mask:
+ *
+ *   Q5_0, Q5_1: words 1 .. 4 hold columns 0 .. 15 in their low 5 bits and the upper 3
+ *               bits of columns 16 .. 31 above; word 0 the lower 2 of those, in order.
+ *   Q6_K:       three words hold quarters 0, 1 and 2 of 128 columns, and in their
+ *               uppermost two bits those of quarter 3.
  *
  * Sums of integers are exact in any order: a strip gives the bits that the file's order
  * gives.
@@ -28,16 +30,11 @@ typedef struct tkx__strip_shape {
     size_t n_halves;
     size_t word_at;
     size_t n_words;
-    bool has_bits; /* the first word holds high bits */
 } tkx__strip_shape;
 
 /* Plain types have blocks of one column; only narrow matrices of theirs become strips. */
 #define TKX__NARROW_COLS 64
 tkx__strip_shape tkx__strip_shape_of(tkx__wtype type);
-
-/* Bits 4 s + j of a word to bit s of byte j, and back. */
-uint32_t tkx__strip_bits(uint32_t bits);
-uint32_t tkx__strip_bits_back(uint32_t bits);
 
 /* n_blocks blocks of 8 rows to strip order; out has 8 n_blocks blocks. */
 void tkx__strip_pack(tkx__wtype type, const uint8_t *const rows[TKX__STRIP_ROWS],
