@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# manual.cmake - the manual pages name every command and option that the programs print.
+# cmake -DROOT=... -DTKX=... -DMOCK_SERVER=... -P manual.cmake
+set(bad 0)
+
+# print(OUT PROGRAM ARG...) - what it says to standard output
+function(print out)
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE text RESULT_VARIABLE result)
+  if(result)
+    message(FATAL_ERROR "failed: ${ARGN}")
+  endif()
+  set(${out} "${text}" PARENT_SCOPE)
+endfunction()
+
+# expect(PAGE WHAT TEXT) - every option that a line of TEXT begins with stands in PAGE
+function(expect page what text)
+  file(READ ${ROOT}/docs/man/${page} manual)
+  string(REPLACE "\\-" "-" manual "${manual}")
+  string(REGEX MATCHALL "\n +--?[a-z][a-z0-9-]*" options "\n${text}")
+  foreach(option IN LISTS options)
+    string(STRIP "${option}" option)
+    if(NOT manual MATCHES "[^a-z0-9-]${option}[^a-z0-9-]" AND NOT option STREQUAL "--help")
+      message("docs/man/${page} does not name ${option} of ${what}")
+      set(bad 1 PARENT_SCOPE)
+    endif()
+  endforeach()
+endfunction()
+
+print(usage ${TKX} --help)
+string(REGEX MATCHALL "\n  [a-z]+( [a-z]+)?  " commands "${usage}")
+if(NOT commands)
+  message(FATAL_ERROR "tkx --help lists no commands")
+endif()
+foreach(command IN LISTS commands)
+  string(STRIP "${command}" command)
+  string(REPLACE " " ";" words "${command}")
+  print(text ${TKX} ${words} --help)
+  expect(tkx.1 "tkx ${command}" "${text}")
+  file(STRINGS ${ROOT}/docs/man/tkx.1 named REGEX "${command}")
+  if(NOT named)
+    message("docs/man/tkx.1 does not name the command ${command}")
+    set(bad 1)
+  endif()
+endforeach()
+
+print(text ${MOCK_SERVER} --help)
+expect(tkx-mock-server.1 tkx-mock-server "${text}")
+if(bad)
+  message(FATAL_ERROR "the manual pages are not complete")
+endif()
