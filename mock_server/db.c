@@ -153,11 +153,6 @@ int64_t db_changes(mock_db *db)
     return sqlite3_changes64(db->handle);
 }
 
-int64_t db_last_id(mock_db *db)
-{
-    return sqlite3_last_insert_rowid(db->handle);
-}
-
 db_rows *db_query(mock_db *db, const char *sql, const char *fmt, ...)
 {
     sqlite3_stmt *stmt = prepare(db, sql);

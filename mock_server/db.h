@@ -29,7 +29,6 @@ void db_rollback(mock_db *db);
 /* A statement without rows. */
 tkx_status db_run(mock_db *db, tkx_error **err, const char *sql, const char *fmt, ...);
 int64_t db_changes(mock_db *db); /* of the last db_run */
-int64_t db_last_id(mock_db *db);
 
 /*
  * Rows: db_query, then db_next until false, then db_done (needed only when left early).

@@ -120,7 +120,7 @@ static void run_handler(call *c)
         send_answer(c);
 }
 
-void dispatch_run(call *c)
+static void run_call(call *c)
 {
     if (!c->route || c->status) { /* already an error */
         send_answer(c);
@@ -151,7 +151,7 @@ static void after_delay(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (fault_before(c))
-        dispatch_run(c);
+        run_call(c);
 }
 
 void dispatch_request(struct evhttp_request *req, void *arg)

@@ -41,7 +41,7 @@ static void clear_rule(fault_rule *rule)
     }
 }
 
-fault_set *fault_set_ref(fault_set *set)
+static fault_set *fault_set_ref(fault_set *set)
 {
     if (set)
         set->n_refs++;

@@ -64,7 +64,6 @@ typedef struct fault_set fault_set;
  */
 tkx_status fault_set_parse(const char *text, size_t size, fault_set **out,
                            tkx_error **err);
-fault_set *fault_set_ref(fault_set *set);
 void fault_set_unref(fault_set *set); /* accepts NULL */
 
 /* What happens to one request. */

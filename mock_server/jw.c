@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void jw_strn(tkx__buf *out, const char *text, size_t size)
+static void jw_strn(tkx__buf *out, const char *text, size_t size)
 {
     size_t from = 0;
     tkx__buf_putc(out, '"');
@@ -37,7 +37,7 @@ void jw_str(tkx__buf *out, const char *text)
         tkx__buf_puts(out, "null");
 }
 
-void jw_f64(tkx__buf *out, double value)
+static void jw_f64(tkx__buf *out, double value)
 {
     char text[40];
     if (!isfinite(value)) {

@@ -16,8 +16,6 @@
 #include "mock_server/jv.h"
 
 void jw_str(tkx__buf *out, const char *text); /* NULL: null */
-void jw_strn(tkx__buf *out, const char *text, size_t size);
-void jw_f64(tkx__buf *out, double value);
 void jw_f32(tkx__buf *out, float value);
 void jw_f32s(tkx__buf *out, const float *values, size_t n); /* with brackets */
 void jw_value(tkx__buf *out, const jv *value);              /* as it was read */

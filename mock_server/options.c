@@ -77,11 +77,6 @@ static const row rows[] = {
 
 static const char *const dialect_names[] = {"hosted", "hosted25", "skyrl", "twinkle"};
 
-const char *mock_dialect_name(mock_dialect dialect)
-{
-    return dialect_names[dialect];
-}
-
 static tkx_status set_dialect(const char *value, mock_dialect *out, tkx_error **err)
 {
     for (size_t i = 0; i < sizeof dialect_names / sizeof *dialect_names; i++)

@@ -53,6 +53,5 @@ extern const char mock_usage[];
 
 /* Errors: INVALID_ARGUMENT that names the flag. */
 tkx_status mock_options_parse(int argc, char **argv, mock_options *out, tkx_error **err);
-const char *mock_dialect_name(mock_dialect dialect);
 
 #endif

@@ -38,7 +38,9 @@ static bool take_part(const char **at, char *out, size_t size)
     return true;
 }
 
-bool tinker_path_parse(const char *text, tinker_path *out)
+/* tinker://RUN/KIND/NAME or, for sampler weights, tinker://RUN/NAME; false for the
+   rest. */
+static bool tinker_path_parse(const char *text, tinker_path *out)
 {
     const char *at = text;
     char second[256];

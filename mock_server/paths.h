@@ -11,9 +11,6 @@ typedef struct tinker_path {
     char name[256];
 } tinker_path;
 
-/* tinker://RUN/KIND/NAME or, for sampler weights, tinker://RUN/NAME; false for the
-   rest. */
-bool tinker_path_parse(const char *text, tinker_path *out);
 /* Letters, digits, . _ - and at most 255 of them. */
 bool checkpoint_name_is_good(const char *name);
 /* "training", "sampler", "external". */

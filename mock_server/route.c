@@ -43,8 +43,9 @@ static bool decode_segment(const char *text, size_t size, char *out)
     return n > 0;
 }
 
-bool route_fits(const char *pattern, const char *path,
-                char params[ROUTE_MAX_PARAMS][ROUTE_MAX_SEGMENT])
+/* Whether path fits; params[] gets the decoded segments ("" beyond the last). */
+static bool fits(const char *pattern, const char *path,
+                 char params[ROUTE_MAX_PARAMS][ROUTE_MAX_SEGMENT])
 {
     size_t n_params = 0;
     for (size_t i = 0; i < ROUTE_MAX_PARAMS; i++)
@@ -89,7 +90,7 @@ const route *route_find(const route *table, mock_dialect dialect, const char *me
     *has_path = false;
     for (const route *r = table; r->method; r++) {
         if (!(r->flags & ROUTE_ROOT) == is_root || !is_offered(r, dialect) ||
-            !route_fits(r->pattern, path, params))
+            !fits(r->pattern, path, params))
             continue;
         *has_path = true;
         if (strcmp(r->method, method) == 0)

@@ -41,10 +41,6 @@ typedef struct route {
 /* The table, ended by a row without method. */
 extern const route mock_routes[];
 
-/* Whether path fits; params[] gets the decoded segments ("" beyond the last). */
-bool route_fits(const char *pattern, const char *path,
-                char params[ROUTE_MAX_PARAMS][ROUTE_MAX_SEGMENT]);
-
 /*
  * The row for a request; NULL when there is none, and then *has_path says whether another
  * method would have been answered.

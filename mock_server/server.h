@@ -87,8 +87,7 @@ void server_free(mock_server *srv); /* accepts NULL */
 
 /* The loop thread's part of a call's life (dispatch.c, send.c). */
 void dispatch_request(struct evhttp_request *req, void *srv);
-void dispatch_run(call *c); /* behind the fault's "before" */
-void send_answer(call *c);  /* with the fault's "after" */
+void send_answer(call *c); /* with the fault's "after" */
 void call_free(call *c);
 
 /* Run the call's fault that comes before the handler; false: no handler is to run. */

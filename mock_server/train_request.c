@@ -95,8 +95,9 @@ static tkx_status expand_sparse(tkx__arena *arena, train_tensor *t, size_t total
     return TKX_OK;
 }
 
-tkx_status train_tensor_expand(tkx__arena *arena, train_tensor *t, size_t datum,
-                               const char *name, tkx_error **err)
+/* Make it dense, in arena. */
+static tkx_status expand(tkx__arena *arena, train_tensor *t, size_t datum,
+                         const char *name, tkx_error **err)
 {
     size_t total;
     if (!t->has_shape) {
@@ -180,7 +181,7 @@ tkx_status train_datum_set(tkx__arena *arena, nn_datum *datum, size_t i, const c
         {"clip_high_threshold", &datum->clip_high},
         {"sequence_ratio_mask", &datum->sequence_ratio_mask},
     };
-    tkx_status st = train_tensor_expand(arena, t, i, name, err);
+    tkx_status st = expand(arena, t, i, name, err);
     nn_named_input *named;
     if (st != TKX_OK)
         return st;

@@ -51,9 +51,6 @@ typedef struct train_tensor {
     size_t n_col;
 } train_tensor;
 
-/* Make it dense, in arena. */
-tkx_status train_tensor_expand(tkx__arena *arena, train_tensor *t, size_t datum,
-                               const char *name, tkx_error **err);
 /* Put it where its name says. */
 tkx_status train_datum_set(tkx__arena *arena, nn_datum *datum, size_t i, const char *name,
                            train_tensor *t, tkx_error **err);

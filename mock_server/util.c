@@ -136,7 +136,7 @@ void mock_uuid(char out[MOCK_UUID_SIZE])
              b[13], b[14], b[15]);
 }
 
-void mock_hex(const void *bytes, size_t n, char *out)
+static void put_hex(const void *bytes, size_t n, char *out)
 {
     static const char digits[] = "0123456789abcdef";
     const unsigned char *b = bytes;
@@ -152,7 +152,7 @@ void mock_sha256_hex(const void *bytes, size_t n, char out[MOCK_SHA_SIZE])
     unsigned char digest[32] = {0};
     unsigned int size = sizeof digest;
     EVP_Digest(bytes ? bytes : "", n, digest, &size, EVP_sha256(), NULL);
-    mock_hex(digest, sizeof digest, out);
+    put_hex(digest, sizeof digest, out);
 }
 
 void mock_base64url(const void *bytes, size_t n, char *out)

@@ -29,7 +29,6 @@ bool mock_has_word(const char *text, const char *part);
 
 void mock_random(void *to, size_t n);
 void mock_uuid(char out[MOCK_UUID_SIZE]);
-void mock_hex(const void *bytes, size_t n, char *out); /* 2 n + 1 places */
 void mock_sha256_hex(const void *bytes, size_t n, char out[MOCK_SHA_SIZE]);
 /* base64url without padding; out has n * 4 / 3 + 4 places. */
 void mock_base64url(const void *bytes, size_t n, char *out);

@@ -27,7 +27,9 @@ static size_t slot_of(const char *id)
     return (size_t)(h % LANE_TABLE_SIZE);
 }
 
-lane *work_lane(mock_server *srv, const char *model_id)
+/* Under the lock: the lane of a model that is in the records, NULL when memory is
+   short. */
+static lane *lane_of_model(mock_server *srv, const char *model_id)
 {
     lane **slot = &srv->lanes[slot_of(model_id)];
     mock_dialect dialect = srv->opt.dialect;
@@ -87,7 +89,7 @@ static void make_ready(mock_server *srv, lane *l)
 
 void work_submit(mock_server *srv, op *o, const char *model_id)
 {
-    lane *l = model_id ? work_lane(srv, model_id) : NULL;
+    lane *l = model_id ? lane_of_model(srv, model_id) : NULL;
     op_table_put(&srv->ops, o);
     if (l) {
         lane_put(l, o);

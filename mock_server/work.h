@@ -10,9 +10,6 @@ tkx_status work_start(mock_server *srv, tkx_error **err);
 /* False when a thread was still busy after timeout_ms; nothing may be freed then. */
 bool work_stop(mock_server *srv, int64_t timeout_ms);
 
-/* Under the lock: the lane of a model that is in the records, NULL when memory is
-   short. */
-lane *work_lane(mock_server *srv, const char *model_id);
 /* Free the idle lanes, and models in memory, of sessions that have ended.  Under the
  * lock.
  */

@@ -50,7 +50,8 @@ static void check_experts(tkx__buf *list, const nn_config *c)
               c->n_experts);
 }
 
-tkx_status nn_config_check(const nn_config *c, tkx_error **err)
+/* Errors list everything that is wrong with a configuration. */
+static tkx_status check_config(const nn_config *c, tkx_error **err)
 {
     tkx__buf list;
     tkx_status st = TKX_OK;
@@ -156,7 +157,7 @@ static bool alloc_all(nn_base *base, const bool *is_sparse)
 tkx_status nn_base_alloc(const char *name, const nn_config *config, const bool *is_sparse,
                          nn_base **out, tkx_error **err)
 {
-    tkx_status st = nn_config_check(config, err);
+    tkx_status st = check_config(config, err);
     nn_base *base;
 
     if (st != TKX_OK)

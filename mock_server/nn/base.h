@@ -102,9 +102,6 @@ void nn_base_free(nn_base *base);
 /* Memory that lives as long as the base, zeroed; NULL when short. */
 void *nn_base_keep(nn_base *base, size_t count, size_t size);
 
-/* Errors list everything that is wrong with a configuration. */
-tkx_status nn_config_check(const nn_config *config, tkx_error **err);
-
 /* The built-in byte-level model (builtin.c). */
 tkx_status nn_base_builtin(const char *name, size_t max_context, nn_base **out,
                            tkx_error **err);

@@ -71,11 +71,6 @@ void nn_engine_free(nn_engine *engine)
     tkx__free(engine);
 }
 
-int nn_engine_n_threads(const nn_engine *engine)
-{
-    return nn_pool_n_threads(engine->pool);
-}
-
 tkx_status nn_engine_add_base(nn_engine *engine, const char *name, const char *path,
                               tkx_error **err)
 {

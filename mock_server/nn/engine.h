@@ -34,7 +34,6 @@ typedef struct nn_engine_options {
 tkx_status nn_engine_new(const nn_engine_options *options, nn_engine **out,
                          tkx_error **err);
 void nn_engine_free(nn_engine *engine);
-int nn_engine_n_threads(const nn_engine *engine);
 
 /*
  * Register a base model: a Hugging Face directory or a GGUF file, or, with path NULL, the

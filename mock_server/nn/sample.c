@@ -92,7 +92,8 @@ static tkx_status check_lengths(nn_sample_job *job, tkx_error **err)
     return TKX_OK;
 }
 
-tkx_status nn_sample_check(nn_sample_job *job, tkx_error **err)
+/* USER errors for everything that cannot be served; sets max_tokens. */
+static tkx_status check_job(nn_sample_job *job, tkx_error **err)
 {
     const nn_sample_request *q = job->request;
     const nn_base *base = job->snapshot->base;
@@ -136,7 +137,7 @@ static void run_prompt(void *ctx, size_t piece)
     nn_sample_job *job = &((batch *)ctx)->jobs[piece];
     nn_sample_result *r = job->result;
 
-    r->status = nn_sample_check(job, &r->error);
+    r->status = check_job(job, &r->error);
     if (r->status != TKX_OK)
         return;
     r->sequences = tkx__calloc(job->request->n_samples, sizeof *r->sequences);

@@ -20,7 +20,6 @@ tkx_status nn_snapshot_of_base(nn_engine *engine, const nn_base *base, nn_snapsh
                                tkx_error **err);
 nn_snapshot *nn_snapshot_ref(nn_snapshot *snapshot);
 void nn_snapshot_unref(nn_snapshot *snapshot); /* accepts NULL */
-const nn_base *nn_snapshot_base(const nn_snapshot *snapshot);
 /* False for a bare base. */
 bool nn_snapshot_get_lora(const nn_snapshot *snapshot, nn_lora_options *options);
 

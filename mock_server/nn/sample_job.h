@@ -23,8 +23,6 @@ enum {
     NN_GROUP = 8 /* sequences of one request that one thread decodes side by side */
 };
 
-/* USER errors for everything that cannot be served; sets max_tokens. */
-tkx_status nn_sample_check(nn_sample_job *job, tkx_error **err);
 /* Fill the prompt's cache, last_logits, and what was asked about the prompt. */
 tkx_status nn_prompt_run(nn_sample_job *job, tkx_error **err);
 /* Draw sequences first .. first + n (n <= NN_GROUP). */

@@ -62,11 +62,6 @@ void nn_snapshot_unref(nn_snapshot *snapshot)
     tkx__free(snapshot);
 }
 
-const nn_base *nn_snapshot_base(const nn_snapshot *snapshot)
-{
-    return snapshot->base;
-}
-
 bool nn_snapshot_get_lora(const nn_snapshot *snapshot, nn_lora_options *options)
 {
     if (snapshot->has_adapter)

@@ -61,11 +61,6 @@ void nn_model_free(nn_model *model)
     tkx__free(model);
 }
 
-const nn_base *nn_model_base(const nn_model *model)
-{
-    return model->adapter.base;
-}
-
 nn_lora_options nn_model_options(const nn_model *model)
 {
     return model->adapter.options;
@@ -74,11 +69,6 @@ nn_lora_options nn_model_options(const nn_model *model)
 int64_t nn_model_step(const nn_model *model)
 {
     return model->step;
-}
-
-uint64_t nn_model_n_trainable(const nn_model *model)
-{
-    return model->adapter.n_values;
 }
 
 uint64_t nn_model_size_bytes(const nn_base *base, const nn_lora_options *options)

@@ -36,10 +36,8 @@ tkx_status nn_model_new(nn_engine *engine, const nn_base *base,
                         const nn_lora_options *options, nn_model **out, tkx_error **err);
 void nn_model_free(nn_model *model);
 
-const nn_base *nn_model_base(const nn_model *model);
 nn_lora_options nn_model_options(const nn_model *model);
-int64_t nn_model_step(const nn_model *model);         /* optimiser steps done */
-uint64_t nn_model_n_trainable(const nn_model *model); /* numbers in A and B */
+int64_t nn_model_step(const nn_model *model); /* optimiser steps done */
 /* What a model of these options would hold in bytes (weights, gradients, moments). */
 uint64_t nn_model_size_bytes(const nn_base *base, const nn_lora_options *options);
 

@@ -69,7 +69,8 @@ static tkx_status check_chunk(const tkx_chunk *c, size_t datum, tkx_error **err)
                      (int)c->kind);
 }
 
-tkx_status tkx__data_check(const tkx_datum *data, size_t n_data, tkx_error **err)
+/* INVALID_ARGUMENT, naming datum and field, for what no encoder can write. */
+static tkx_status check_data(const tkx_datum *data, size_t n_data, tkx_error **err)
 {
     tkx_status st = TKX_OK;
 
@@ -129,7 +130,7 @@ tkx_status tkx__chunk_plan(const tkx_datum *data, size_t n_data, size_t max_byte
                            size_t max_count, tkx__chunk **chunks, size_t *n_chunks,
                            tkx_error **err)
 {
-    tkx_status st = tkx__data_check(data, n_data, err);
+    tkx_status st = check_data(data, n_data, err);
 
     if (st != TKX_OK)
         return st;

@@ -20,8 +20,6 @@ tkx_status tkx__chunk_plan(const tkx_datum *data, size_t n_data, size_t max_byte
                            size_t max_count, tkx__chunk **chunks, size_t *n_chunks,
                            tkx_error **err);
 
-/* INVALID_ARGUMENT, naming datum and field, for what no encoder can write. */
-tkx_status tkx__data_check(const tkx_datum *data, size_t n_data, tkx_error **err);
 /* The same for image pointers, which have a form in JSON alone. */
 tkx_status tkx__data_refuse_pointers(const tkx_datum *data, size_t n_data,
                                      tkx_error **err);

@@ -27,12 +27,6 @@ static void dispose(tkx__exchange *x)
     tkx__free(x);
 }
 
-void tkx__exchange_cancel(tkx__exchange *x)
-{
-    if (x)
-        dispose(x);
-}
-
 static void settle(tkx__exchange *x, void *result, tkx_error *error)
 {
     tkx__answer_fn *fn = x->fn;

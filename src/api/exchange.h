@@ -26,7 +26,5 @@ typedef struct tkx__exchange tkx__exchange;
 tkx_status tkx__exchange_start(tkx__site *site, const tkx__exchange_call *spec,
                                tkx__answer_fn *fn, void *arg, tkx__exchange **out,
                                tkx_error **err);
-/* fn will not run.  Accepts NULL. */
-void tkx__exchange_cancel(tkx__exchange *exchange);
 
 #endif

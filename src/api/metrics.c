@@ -11,7 +11,7 @@
 /* --- histograms ------------------------------------------------------------------ */
 
 /* 0 to 7 have a bucket each; from there 8 for each power of two. */
-size_t tkx__histogram_index(uint64_t us)
+static size_t index_of(uint64_t us)
 {
     if (us < 8)
         return (size_t)us;
@@ -30,7 +30,7 @@ uint64_t tkx__histogram_limit(size_t index)
 void tkx__histogram_add(tkx__histogram *h, int64_t us)
 {
     uint64_t value = us > 0 ? (uint64_t)us : 0;
-    _Atomic uint32_t *n = &h->n[tkx__histogram_index(value)];
+    _Atomic uint32_t *n = &h->n[index_of(value)];
 
     atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1,
                           memory_order_relaxed);

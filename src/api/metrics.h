@@ -24,8 +24,7 @@ typedef struct tkx__histogram {
 } tkx__histogram;
 
 void tkx__histogram_add(tkx__histogram *histogram, int64_t us);
-/* The bucket of a value, and the first value beyond a bucket. */
-size_t tkx__histogram_index(uint64_t us);
+/* The first value beyond a bucket. */
 uint64_t tkx__histogram_limit(size_t index);
 /* From counts[TKX__HISTOGRAM_SIZE]; 0 when they are empty. */
 double tkx__histogram_quantile_us(const uint32_t *counts, double quantile);

@@ -25,7 +25,6 @@ void tkx__observer_free(tkx__observer *observer);
 
 /* NULL: none are kept.  Any thread may read them. */
 tkx__metrics *tkx__observer_metrics(tkx__observer *observer);
-tkx__trace_file *tkx__observer_trace_file(tkx__observer *observer);
 /* Operations that begin from now on belong to that trace; NULL: to none that was given.
    Any thread.  False: out of memory. */
 bool tkx__observer_set_ids(tkx__observer *observer, const tkx__trace_ids *ids);

@@ -535,12 +535,6 @@ static void abort_operation(tkx__op *base)
     leave(op);
 }
 
-void tkx__operation_drop(tkx__operation *op)
-{
-    if (op)
-        free_operation(op);
-}
-
 void tkx__operation_start(tkx__operation *op, tkx__turns *turns, uint64_t first)
 {
     op->turns = turns;

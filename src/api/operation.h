@@ -52,8 +52,6 @@ typedef struct tkx__operation tkx__operation;
 /* NULL: out of memory.  Any thread; nothing happens before tkx__operation_start(). */
 tkx__operation *tkx__operation_new(tkx__site *site, const tkx__operation_spec *spec,
                                    tkx__operation_fn *fn, void *arg);
-/* Only for one that was never started. */
-void tkx__operation_drop(tkx__operation *op);
 
 /* turns NULL: no order.  Otherwise ids [first, first + n_parts) belong to it. */
 void tkx__operation_start(tkx__operation *op, tkx__turns *turns, uint64_t first);

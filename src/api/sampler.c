@@ -17,7 +17,7 @@
 
 #define PROGRESS_TIMEOUT_MS 7200000
 
-void tkx__sample_list_add(tkx__sample_list *list, tkx__sample *s)
+static void list_add(tkx__sample_list *list, tkx__sample *s)
 {
     s->next = NULL;
     s->prev = list->tail;
@@ -28,7 +28,7 @@ void tkx__sample_list_add(tkx__sample_list *list, tkx__sample *s)
     list->tail = s;
 }
 
-void tkx__sample_list_remove(tkx__sample_list *list, tkx__sample *s)
+static void list_remove(tkx__sample_list *list, tkx__sample *s)
 {
     if (s->prev)
         s->prev->next = s->next;
@@ -93,13 +93,13 @@ bool tkx__sampler_enter(tkx__sampler *p, tkx__sample *s)
 {
     if (p->n_open >= p->max_open) {
         s->state = TKX__SAMPLE_SLOT;
-        tkx__sample_list_add(&p->waiting, s);
+        list_add(&p->waiting, s);
         return false;
     }
     if (p->n_open++ == 0)
         p->progress_ms = tkx__site_now(p->site);
     s->has_slot = true;
-    tkx__sample_list_add(&p->open, s);
+    list_add(&p->open, s);
     arm_stuck(p);
     return true;
 }
@@ -110,18 +110,18 @@ void tkx__sampler_leave(tkx__sampler *p, tkx__sample *s, bool has_succeeded)
         p->progress_ms = tkx__site_now(p->site);
     if (!s->has_slot) {
         if (s->state == TKX__SAMPLE_SLOT)
-            tkx__sample_list_remove(&p->waiting, s);
+            list_remove(&p->waiting, s);
         return;
     }
     s->has_slot = false;
-    tkx__sample_list_remove(&p->open, s);
+    list_remove(&p->open, s);
     if (--p->n_open == 0 && p->is_stuck_armed) {
         p->is_stuck_armed = false;
         p->site->io.ops->timer_disarm(p->site->io.ctx, p->stuck);
     }
     tkx__sample *waiting = p->site->is_closed ? NULL : p->waiting.head;
     if (waiting && p->n_open < p->max_open) {
-        tkx__sample_list_remove(&p->waiting, waiting);
+        list_remove(&p->waiting, waiting);
         waiting->state = TKX__SAMPLE_NEW;
         tkx__sampler_enter(p, waiting);
         tkx__sample_go(waiting);
@@ -177,7 +177,7 @@ bool tkx__sampler_post(tkx__sampler *p, tkx__sample *s, int64_t deadline_ms, voi
     if (!p->shared.posted.head)
         is_taken = io->ops->post(io->ctx, start_posted, p);
     if (is_taken)
-        tkx__sample_list_add(&p->shared.posted, s);
+        list_add(&p->shared.posted, s);
     pthread_mutex_unlock(&p->shared.lock);
     return is_taken;
 }
@@ -257,11 +257,6 @@ void tkx__sampler_free(tkx__sampler *p)
     pthread_mutex_destroy(&p->shared.lock);
     tkx__free(p->id);
     tkx__free(p);
-}
-
-const char *tkx__sampler_id(const tkx__sampler *p)
-{
-    return p->id;
 }
 
 void *tkx__sampler_owner(const tkx__sampler *p)

@@ -37,7 +37,6 @@ tkx__sampler *tkx__sampler_new(tkx__site *site, tkx__dispatch *dispatch,
                                const tkx__sampler_options *options);
 /* Only when no sample is open on it.  Accepts NULL. */
 void tkx__sampler_free(tkx__sampler *sampler);
-const char *tkx__sampler_id(const tkx__sampler *sampler);
 void *tkx__sampler_owner(const tkx__sampler *sampler);
 
 typedef struct tkx__sample tkx__sample;

@@ -93,9 +93,6 @@ struct tkx__sampler {
     } shared;
 };
 
-void tkx__sample_list_add(tkx__sample_list *list, tkx__sample *sample);
-void tkx__sample_list_remove(tkx__sample_list *list, tkx__sample *sample);
-
 /* The frame of a request, shared with the one before if they are alike.  Any thread. */
 tkx_status tkx__sampler_get_frame(tkx__sampler *sampler,
                                   const tkx_sample_request *request,

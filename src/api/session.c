@@ -568,11 +568,6 @@ tkx_status tkx__session_check(const tkx__session *s, tkx_error **err)
     return TKX_OK;
 }
 
-int64_t tkx__session_beat_age_ms(const tkx__session *s)
-{
-    return s->last_beat_ms < 0 ? -1 : tkx__site_now(s->site) - s->last_beat_ms;
-}
-
 int64_t tkx__session_next_model(tkx__session *s)
 {
     return atomic_fetch_add(&s->next_model, 1);

@@ -63,8 +63,6 @@ const char *tkx__session_id(const tkx__session *session); /* NULL before it is l
 tkx__session_state tkx__session_get_state(const tkx__session *session);
 /* OK when submissions make sense; SESSION_DEAD or CLOSED with the reason otherwise. */
 tkx_status tkx__session_check(const tkx__session *session, tkx_error **err);
-/* Since the last heartbeat that got through; -1: none yet. */
-int64_t tkx__session_beat_age_ms(const tkx__session *session);
 
 /* Numbers that are never used twice.  Any thread. */
 int64_t tkx__session_next_model(tkx__session *session);

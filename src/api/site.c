@@ -32,7 +32,7 @@ void tkx__config_default(tkx__config *c)
     };
 }
 
-void tkx__dynamic_config_default(tkx__dynamic_config *c)
+static void default_dynamic(tkx__dynamic_config *c)
 {
     *c = (tkx__dynamic_config){.refresh_interval_ms = 300000,
                                .sample_cancel_max_batch = 64};
@@ -186,7 +186,7 @@ tkx_status tkx__site_new(const tkx__site_options *options, tkx__site **out,
     tkx__config_default(&config);
     site->on_trouble = options->on_trouble;
     site->trouble_arg = options->trouble_arg;
-    tkx__dynamic_config_default(&site->dynamic);
+    default_dynamic(&site->dynamic);
     tkx__billing_init(&site->billing, site->log);
     tkx__site_configure(site, &config);
     for (int i = 0; i < TKX__N_LANES; i++)

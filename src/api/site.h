@@ -52,7 +52,6 @@ typedef struct tkx__dynamic_config {
 } tkx__dynamic_config;
 
 void tkx__config_default(tkx__config *config);
-void tkx__dynamic_config_default(tkx__dynamic_config *config);
 
 struct tkx__auth;
 struct tkx__breakers;

@@ -475,8 +475,3 @@ tkx__metrics *tkx__observer_metrics(tkx__observer *o)
 {
     return o ? o->metrics : NULL;
 }
-
-tkx__trace_file *tkx__observer_trace_file(tkx__observer *o)
-{
-    return o ? o->file : NULL;
-}

@@ -96,7 +96,7 @@ static tkx_status store(tkx_error **err, tkx_error *error, tkx_status status)
     return status;
 }
 
-tkx_status tkx__vfail(tkx_error **err, tkx_status status, const char *fmt, va_list args)
+static tkx_status vfail(tkx_error **err, tkx_status status, const char *fmt, va_list args)
 {
     if (!err)
         return status;
@@ -108,7 +108,7 @@ tkx_status tkx__fail(tkx_error **err, tkx_status status, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    status = tkx__vfail(err, status, fmt, args);
+    status = vfail(err, status, fmt, args);
     va_end(args);
     return status;
 }
@@ -208,11 +208,6 @@ tkx_error *tkx__error_copy(const tkx_error *error)
         copy->n_chunks++;
     }
     return copy;
-}
-
-tkx__error_facts tkx__error_get_facts(const tkx_error *error)
-{
-    return error ? error->facts : out_of_memory.facts;
 }
 
 tkx_status tkx_error_status(const tkx_error *error)

@@ -16,7 +16,6 @@
 
 tkx_status tkx__fail(tkx_error **err, tkx_status status, const char *fmt, ...)
     TKX_PRINTF(3, 4);
-tkx_status tkx__vfail(tkx_error **err, tkx_status status, const char *fmt, va_list args);
 
 /* IO (or NOT_FOUND for ENOENT, NO_MEMORY for ENOMEM): "<what>: <strerror>". */
 tkx_status tkx__fail_errno(tkx_error **err, int errnum, const char *fmt, ...)
@@ -62,9 +61,6 @@ void tkx__error_set_chunks(tkx_error *error, tkx_chunk_report *chunks, size_t n_
 
 /* A deep copy; the static out-of-memory error when there is no memory for it. */
 tkx_error *tkx__error_copy(const tkx_error *error);
-
-/* The facts of an error, strings borrowed from it. */
-tkx__error_facts tkx__error_get_facts(const tkx_error *error);
 
 /*
  * clang's analyzer looks at one file at a time and would believe that a maker may return

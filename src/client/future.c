@@ -373,15 +373,3 @@ tkx_status tkx__future_take(tkx_future *future, const tkx__result_type *type, vo
     }
     return status;
 }
-
-void *tkx__future_peek(const tkx_future *future, const tkx__result_type *type)
-{
-    void *result;
-
-    tkx__future_lock(future);
-    result = future->type == type && future->is_done && !future->has_failed
-                 ? future->outcome.result
-                 : NULL;
-    tkx__future_unlock(future);
-    return result;
-}

@@ -68,12 +68,6 @@ void tkx__future_forget_owner(tkx_future *future);
 tkx_status tkx__future_take(tkx_future *future, const tkx__result_type *type, void **out,
                             tkx_error **err);
 
-/*
- * Look at the result without taking it; NULL unless it succeeded with that type and was
- * not taken.  Borrowed from the future.  Any thread.
- */
-void *tkx__future_peek(const tkx_future *future, const tkx__result_type *type);
-
 /* Progress.  state is also written to the history when it differs or http_status != 0. */
 void tkx__future_note_state(tkx_future *future, tkx_future_state state, int http_status);
 void tkx__future_note_queue(tkx_future *future, tkx_queue_state state,

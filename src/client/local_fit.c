@@ -32,7 +32,8 @@ static uint64_t read_number(const char *path)
     return value;
 }
 
-uint64_t tkx__memory_limit(void)
+/* What this process may use: the cgroup's limit or the machine's memory. */
+static uint64_t memory_limit(void)
 {
     long n_pages = sysconf(_SC_PHYS_PAGES);
     long page_bytes = sysconf(_SC_PAGESIZE);
@@ -89,7 +90,7 @@ tkx_status tkx__local_fit(const tkx__weights *w, uint64_t weight_bytes,
 
     out->weight_bytes = weight_bytes;
     out->available_bytes =
-        options->max_memory_bytes ? options->max_memory_bytes : tkx__memory_limit();
+        options->max_memory_bytes ? options->max_memory_bytes : memory_limit();
     if (positions > (size_t)1 << 31)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "a KV cache of %zu positions",
                          positions);

@@ -45,7 +45,5 @@ typedef struct local_fit {
 tkx_status tkx__local_fit(const tkx__weights *weights, uint64_t weight_bytes,
                           const tkx_local_options *options, local_fit *out,
                           tkx_error **err);
-/* What this process may use: the cgroup's limit or the machine's memory. */
-uint64_t tkx__memory_limit(void);
 
 #endif

@@ -74,7 +74,6 @@ extern const tkx__rest_route tkx__rest_external_urls;
 extern const tkx__rest_route tkx__rest_list_runs, tkx__rest_list_checkpoints;
 extern const tkx__rest_route tkx__rest_list_sessions, tkx__rest_find_sessions;
 extern const tkx__rest_route tkx__rest_find_checkpoints;
-extern const tkx__result_type tkx__result_archive_url;
 
 /*
  * The machine behind tkx_rest_get_archive_url(), for the loop thread.  fn is told once,

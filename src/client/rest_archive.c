@@ -39,20 +39,20 @@ struct tkx__archive_wait {
     bool is_bare; /* asks for the bare name */
 };
 
-static const tkx__rest_route route = {
-    .what = "get_checkpoint_archive_url",
-    .method = "GET",
-    .pattern = "training_runs/{}/checkpoints/{/}/archive",
-    .sdk_method = "RestClient.get_checkpoint_archive_url_from_tinker_path",
-    .result = &tkx__result_archive_url,
-};
-
 static void free_url(void *url)
 {
     tkx_archive_url_free(url);
 }
 
-const tkx__result_type tkx__result_archive_url = {"link to an archive", free_url};
+static const tkx__result_type archive_url_type = {"link to an archive", free_url};
+
+static const tkx__rest_route route = {
+    .what = "get_checkpoint_archive_url",
+    .method = "GET",
+    .pattern = "training_runs/{}/checkpoints/{/}/archive",
+    .sdk_method = "RestClient.get_checkpoint_archive_url_from_tinker_path",
+    .result = &archive_url_type,
+};
 
 static void settle(tkx__archive_wait *w, tkx_archive_url *url, tkx_error *error)
 {
@@ -327,7 +327,7 @@ tkx_status tkx_rest_get_archive_url(tkx_rest *rest, const char *tinker_path,
                                     tkx_future **out, tkx_error **err)
 {
     static const tkx__task_kind kind = {
-        .result = &tkx__result_archive_url, .start = start, .clear = clear};
+        .result = &archive_url_type, .start = start, .clear = clear};
     tkx__rest_text args[2];
     tkx__task *task;
     tkx_status st = tkx__rest_checkpoint_args(tinker_path, args, err);
@@ -348,7 +348,7 @@ tkx_status tkx_future_take_archive_url(tkx_future *future, tkx_archive_url **out
                                        tkx_error **err)
 {
     void *result;
-    tkx_status st = tkx__future_take(future, &tkx__result_archive_url, &result, err);
+    tkx_status st = tkx__future_take(future, &archive_url_type, &result, err);
 
     if (st == TKX_OK)
         *out = result;

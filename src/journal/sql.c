@@ -141,6 +141,11 @@ tkx_status tkx__sql_run(tkx__sql *sql, tkx_error **err, const char *text, const 
     return st;
 }
 
+static bool is_null(const tkx__rows *rows, int column)
+{
+    return sqlite3_column_type(rows->statement, column) == SQLITE_NULL;
+}
+
 tkx_status tkx__sql_int(tkx__sql *sql, int64_t fallback, int64_t *out, tkx_error **err,
                         const char *text, const char *fmt, ...)
 {
@@ -155,7 +160,7 @@ tkx_status tkx__sql_int(tkx__sql *sql, int64_t fallback, int64_t *out, tkx_error
         return st;
     if (!tkx__rows_next(&rows, err))
         return rows.status;
-    if (!tkx__rows_is_null(&rows, 0))
+    if (!is_null(&rows, 0))
         *out = tkx__rows_int(&rows, 0);
     tkx__rows_end(&rows);
     return TKX_OK;
@@ -182,9 +187,4 @@ const void *tkx__rows_blob(const tkx__rows *rows, int column, size_t *size)
 
     *size = (size_t)sqlite3_column_bytes(rows->statement, column);
     return blob;
-}
-
-bool tkx__rows_is_null(const tkx__rows *rows, int column)
-{
-    return sqlite3_column_type(rows->statement, column) == SQLITE_NULL;
 }

@@ -49,6 +49,5 @@ void tkx__rows_end(tkx__rows *rows);
 int64_t tkx__rows_int(const tkx__rows *rows, int column);
 const char *tkx__rows_text(const tkx__rows *rows, int column); /* NULL: null */
 const void *tkx__rows_blob(const tkx__rows *rows, int column, size_t *size);
-bool tkx__rows_is_null(const tkx__rows *rows, int column);
 
 #endif

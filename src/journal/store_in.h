@@ -31,7 +31,4 @@ static inline tkx_status tkx__store_leave(tkx__store *store, tkx_status st)
     return st;
 }
 
-/* Bodies before the states that are kept. */
-tkx_status tkx__store_prune(tkx__store *store, tkx_error **err);
-
 #endif

@@ -203,7 +203,8 @@ static tkx_status close_earlier(tkx__store *store, int64_t call, tkx_error **err
         "i", call);
 }
 
-tkx_status tkx__store_prune(tkx__store *store, tkx_error **err)
+/* Bodies before the states that are kept. */
+static tkx_status prune(tkx__store *store, tkx_error **err)
 {
     int64_t state = 0, step = 0;
     tkx_status st;
@@ -250,7 +251,7 @@ static tkx_status ended(tkx__store *store, int64_t call, size_t part,
     if (st == TKX_OK && is_state)
         st = close_earlier(store, call, err);
     if (st == TKX_OK && is_state)
-        st = tkx__store_prune(store, err);
+        st = prune(store, err);
     return st;
 }
 

@@ -196,19 +196,6 @@ void tkx__json_put_f64(tkx__json_writer *w, double value)
         grew(w, to + tkx__decimal_print_f64(value, to));
 }
 
-void tkx__json_put_f32(tkx__json_writer *w, float value)
-{
-    char *to;
-
-    if (!isfinite(value)) {
-        put_non_finite(w);
-        return;
-    }
-    to = room(w, TKX__DECIMAL_MAX);
-    if (to)
-        grew(w, to + tkx__decimal_print_f32(value, to));
-}
-
 void tkx__json_put_bool(tkx__json_writer *w, bool value)
 {
     put_short(w, value ? "true" : "false", value ? 4 : 5);

@@ -49,7 +49,6 @@ void tkx__json_put_string(tkx__json_writer *w, const char *text); /* NULL: null 
 void tkx__json_put_i64(tkx__json_writer *w, int64_t value);
 void tkx__json_put_u64(tkx__json_writer *w, uint64_t value);
 void tkx__json_put_f64(tkx__json_writer *w, double value);
-void tkx__json_put_f32(tkx__json_writer *w, float value);
 void tkx__json_put_bool(tkx__json_writer *w, bool value);
 void tkx__json_put_null(tkx__json_writer *w);
 /* Text that is JSON already; not checked. */

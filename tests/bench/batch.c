@@ -75,26 +75,12 @@ void batch_free(batch *b)
     free(b);
 }
 
-size_t batch_bytes(const batch *b)
-{
-    size_t per_token = sizeof(int32_t) + sizeof(int64_t) + sizeof(float);
-
-    if (b->data[0].n_loss_fn_inputs == 3)
-        per_token += sizeof(float);
-    return per_token * BATCH_DATUMS * BATCH_TOKENS;
-}
-
 static double seconds_of(clockid_t clock)
 {
     struct timespec ts;
 
     clock_gettime(clock, &ts);
     return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
-double bench_seconds(void)
-{
-    return seconds_of(CLOCK_MONOTONIC);
 }
 
 double bench_cpu_seconds(void)

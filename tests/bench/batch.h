@@ -22,10 +22,7 @@ typedef struct batch {
 /* targets and weights; with_logprobs adds logprobs.  NULL when memory is short. */
 batch *batch_new(int with_logprobs);
 void batch_free(batch *b);
-/* Bytes of the caller's arrays. */
-size_t batch_bytes(const batch *b);
 
-double bench_seconds(void);     /* monotonic */
 double bench_cpu_seconds(void); /* of this process */
 /* Copy n bytes between two buffers a few times; the best MB/s. */
 double bench_memcpy_mb_s(size_t n);

@@ -46,8 +46,6 @@ const char *fixture_file(fixture *f, const char *name, size_t *size);
 const char *fixture_text(const fixture *f, const jdom *from, const char *key);
 
 /* Values for our codecs out of call.args; NULL or false (and why) when not understood. */
-bool fixture_tensor(fixture *f, const jdom *from, tkx_tensor *to);
-bool fixture_model_input(fixture *f, const jdom *from, tkx_model_input *to);
 bool fixture_training(fixture *f, tkx_forward_backward_request *to);
 bool fixture_sample(fixture *f, tkx_sample_request *to);
 tkx_pair_list fixture_pairs(fixture *f, const jdom *from);

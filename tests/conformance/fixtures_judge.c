@@ -316,7 +316,7 @@ static fixture_verdict judge_result(live *l, tkx_future *future, const live_op *
     return verdict;
 }
 
-fixture_verdict live_judge(live *l, tkx_future *future, const live_op *op)
+static fixture_verdict judge(live *l, tkx_future *future, const live_op *op)
 {
     const char *outcome = fixture_text(l->f, expect_of(l->f), "outcome");
     const jdom *wanted = jdom_get(expect_of(l->f), "error");
@@ -379,7 +379,7 @@ static fixture_verdict run(fixture *f)
     else if (!op->take)
         verdict = judge_background(&l);
     else if (live_wait(&l, future) && !l.n_unknown)
-        verdict = live_judge(&l, future, op);
+        verdict = judge(&l, future, op);
 done:
     tkx_error_free(err);
     tkx_future_unref(future);

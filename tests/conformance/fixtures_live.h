@@ -81,8 +81,6 @@ bool live_step(live *l);
 void live_serve(fake_io *io, size_t i, void *arg);
 /* Does the request go there?  Up to a query. */
 bool live_is_path(const char *url, const char *path);
-/* The number in a submit's body; -1: none. */
-int64_t live_seq_of(live *l, const fake_request *q);
 const char *live_id(const fixture *f, const char *key); /* of the context, or "ID" */
 
 tkx_status live_take_nothing(live *l, tkx_future *future, tkx__json_writer *w,
@@ -94,6 +92,5 @@ fixture_verdict live_guard(fixture *f, fixture_verdict (*fn)(fixture *f));
 
 /* fixtures_judge.c: the end of the call beside expect; an error beside the wanted one. */
 fixture_verdict live_judge_error(fixture *f, const jdom *wanted, const tkx_error *error);
-fixture_verdict live_judge(live *l, tkx_future *future, const live_op *op);
 
 #endif

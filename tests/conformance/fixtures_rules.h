@@ -24,7 +24,5 @@ bool fixture_rule_other_way(const fixture *f, int64_t http);
 bool fixture_rule_silent_failure(const jdom *last_event);
 /* The same values with our own padding? */
 bool fixture_rule_padded(const fixture *f, const jdom *ours, const jdom *theirs);
-/* A JSON value that is compared by its form only. */
-bool fixture_rule_any_text(const char *key);
 
 #endif

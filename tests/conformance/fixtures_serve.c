@@ -294,7 +294,8 @@ static int64_t proto_seq(const char *bytes, size_t size)
     return seq;
 }
 
-int64_t live_seq_of(live *l, const fake_request *q)
+/* The number in a submit's body; -1: none. */
+static int64_t seq_of(live *l, const fake_request *q)
 {
     const jdom *body = jdom_parse(l->f->arena, q->body, q->body_size);
     unsigned long long plain_size =
@@ -336,7 +337,7 @@ static bool is_of_seq(const char *id, int64_t seq)
 static const char *promise_id(live *l, const fake_request *q)
 {
     const char *named = named_promise(l->f);
-    int64_t seq = live_seq_of(l, q);
+    int64_t seq = seq_of(l, q);
     char *id = tkx__arena_alloc(l->f->arena, 1000, 1);
 
     if (named && (strcmp(l->f->op, "cancel_future") == 0 || is_of_seq(named, seq)))

@@ -37,7 +37,7 @@ static const int64_t *integers(fixture *f, const jdom *from, size_t *count)
     return values;
 }
 
-bool fixture_tensor(fixture *f, const jdom *from, tkx_tensor *to)
+static bool fixture_tensor(fixture *f, const jdom *from, tkx_tensor *to)
 {
     const char *dtype = jdom_text(jdom_get(from, "dtype"));
     const char *hex = jdom_text(jdom_get(from, "bytes_hex"));
@@ -103,7 +103,7 @@ static bool chunk(fixture *f, const jdom *from, tkx_chunk *to)
     return type && strcmp(type, "dmel") == 0 && base64(f, from, "dmel_base64", to);
 }
 
-bool fixture_model_input(fixture *f, const jdom *from, tkx_model_input *to)
+static bool fixture_model_input(fixture *f, const jdom *from, tkx_model_input *to)
 {
     const jdom *list = jdom_get(from, "chunks");
     tkx_chunk *chunks = new_array(f, jdom_count(list), sizeof *chunks);

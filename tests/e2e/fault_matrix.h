@@ -63,8 +63,6 @@ void world_close(world *w);
 void world_begin_training(world *w, bool is_fresh);
 /* rules: the list's content, "" for none. */
 void world_scenario(world *w, const char *rules);
-/* Wait, expect success. */
-void world_await(tkx_future *future);
 tkx_future *world_optim_step(world *w);
 
 /* How often the journal has that operation; model NULL: of any model. */

@@ -18,7 +18,8 @@ void matrix_die(const char *file, int line, const char *what)
     _exit(EXIT_FAILURE);
 }
 
-void world_await(tkx_future *future)
+/* Wait, expect success. */
+static void await(tkx_future *future)
 {
     tkx_error *err = NULL;
 
@@ -53,13 +54,13 @@ void world_begin_training(world *w, bool is_fresh)
     options.base_model = "tkx/bytes";
     options.lora.rank = 2;
     MUST(tkx_service_create_lora(w->service, &options, &future, NULL) == TKX_OK);
-    world_await(future);
+    await(future);
     MUST(tkx_future_take_training(future, &w->training, NULL) == TKX_OK);
     tkx_future_unref(future);
     if (is_fresh)
         return;
     future = world_optim_step(w);
-    world_await(future);
+    await(future);
     tkx_future_unref(future);
 }
 
@@ -74,7 +75,7 @@ static void save(world *w, bool for_sampler, char *path)
     else
         MUST(tkx_training_save_state(w->training, "state", NULL, &future, NULL) ==
              TKX_OK);
-    world_await(future);
+    await(future);
     MUST(tkx_future_take_save_weights(future, &result, NULL) == TKX_OK);
     snprintf(path, 256, "%s", result->path);
     tkx_save_weights_result_free(result);
@@ -88,7 +89,7 @@ static void make_sampling(world *w)
 
     options.base_model = "tkx/bytes";
     MUST(tkx_service_create_sampling(w->service, &options, &future, NULL) == TKX_OK);
-    world_await(future);
+    await(future);
     MUST(tkx_future_take_sampling(future, &w->sampling, NULL) == TKX_OK);
     tkx_future_unref(future);
 }

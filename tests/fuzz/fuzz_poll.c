@@ -9,7 +9,6 @@
 #include "api/poll.h"
 #include "base/mem.h"
 #include "fuzz/fuzz.h"
-#include "types/future_handle.h"
 
 /*
  * The world of net/io.h without time: an armed timer is due at once.  One poll has at
@@ -257,16 +256,6 @@ static void poll_through(tkx__site *site, const uint8_t *at, const uint8_t *end)
     turn();
 }
 
-static void try_handle(const uint8_t *bytes, size_t size)
-{
-    tkx__future_handle *handle = NULL;
-
-    if (tkx__future_handle_decode_json(bytes, size, &handle, NULL) == TKX_OK &&
-        !handle->request_id)
-        abort();
-    tkx__future_handle_free(handle);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     tkx__site_options options = {.io = {&ops, NULL}, .base_url = "http://x"};
@@ -279,6 +268,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     }
     if (w.timers || w.reply)
         abort();
-    try_handle(bytes, size);
     return 0;
 }

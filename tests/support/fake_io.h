@@ -114,10 +114,8 @@ void fake_io_serve(fake_io *fake, fake_server_fn *fn, void *arg);
 /* ---- trouble -------------------------------------------------------------------- */
 
 void fake_io_refuse_sends(fake_io *fake, size_t n); /* the next n sends return NULL */
-void fake_io_refuse_posts(fake_io *fake, bool refuse);
-void fake_io_hold_work(fake_io *fake, bool hold); /* work waits until released */
-size_t fake_io_n_work(const fake_io *fake);       /* waiting or held */
-size_t fake_io_n_timers(const fake_io *fake);     /* made and not freed */
-size_t fake_io_n_armed(const fake_io *fake);
+void fake_io_hold_work(fake_io *fake, bool hold);   /* work waits until released */
+size_t fake_io_n_work(const fake_io *fake);         /* waiting or held */
+size_t fake_io_n_timers(const fake_io *fake);       /* made and not freed */
 
 #endif

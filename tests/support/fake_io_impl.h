@@ -55,7 +55,7 @@ struct fake_io {
     fake_server_fn *server;
     void *server_arg;
     size_t refused_sends;
-    bool refuses_posts, holds_work, is_running;
+    bool holds_work, is_running;
 };
 
 /* Test memory: never NULL. */

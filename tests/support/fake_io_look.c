@@ -98,11 +98,6 @@ void fake_io_refuse_sends(fake_io *f, size_t n)
     f->refused_sends = n;
 }
 
-void fake_io_refuse_posts(fake_io *f, bool refuse)
-{
-    f->refuses_posts = refuse;
-}
-
 void fake_io_hold_work(fake_io *f, bool hold)
 {
     f->holds_work = hold;
@@ -136,14 +131,5 @@ size_t fake_io_n_timers(const fake_io *f)
 
     for (const tkx__timer *t = f->timers; t; t = t->next)
         n++;
-    return n;
-}
-
-size_t fake_io_n_armed(const fake_io *f)
-{
-    size_t n = 0;
-
-    for (const tkx__timer *t = f->timers; t; t = t->next)
-        n += t->due_ms >= 0;
     return n;
 }
