@@ -35,20 +35,23 @@ void tkx__graph_product(layer_plan *plan, tkx__layer_matrix matrix,
     const tkx__matrix *w = &g->layers[plan->layer].dense[matrix];
     tkx__lora_use *loras = plan->loras + (size_t)matrix * TKX__GRAPH_MAX_ADAPTERS;
     tkx__product *p = &plan->products[matrix];
+    bool is_all = !plan->active || matrix == TKX__MAT_K || matrix == TKX__MAT_V;
 
     *p = (tkx__product){.w = w,
                         .bias = g->weights->layers[plan->layer].vectors[bias],
                         .y = y,
                         .y_stride = w->n_rows,
                         .add = add,
-                        .n_tok = g->n_tokens,
+                        .x_rows = !is_all && matrix == TKX__MAT_Q ? plan->active : NULL,
+                        .y_rows = !is_all && add ? plan->active : NULL,
+                        .n_tok = is_all ? g->n_tokens : plan->n_active,
                         .loras = loras};
     for (size_t u = 0; u < g->n_uses; u++) {
         const adapter_use *use = &g->uses[u];
 
         add_lora(p, &loras, use->adapter,
-                 tkx__adapter_find(use->adapter, plan->layer, matrix, 0), use->tokens,
-                 use->n);
+                 tkx__adapter_find(use->adapter, plan->layer, matrix, 0),
+                 is_all ? use->tokens : use->wanted, is_all ? use->n : use->n_wanted);
     }
 }
 
@@ -108,7 +111,34 @@ static int find_use(tkx__graph *g, const tkx__adapter *adapter)
         return -1;
     g->uses[g->n_uses].adapter = adapter;
     g->uses[g->n_uses].n = 0;
+    g->uses[g->n_uses].n_wanted = 0;
     return (int)g->n_uses++;
+}
+
+static void want(tkx__graph *g, size_t t, adapter_use *use)
+{
+    size_t i = g->n_wanted++;
+
+    g->tokens[t].wanted = i;
+    g->wanted[i] = (uint32_t)t;
+    g->wanted_attn_tokens[i] = g->attn_tokens[t];
+    if (use)
+        use->wanted[use->n_wanted++] = (uint32_t)i;
+}
+
+/* Token i of part p. */
+static void set_token(tkx__graph *g, size_t p, size_t i, int use)
+{
+    const tkx__step_part *part = &g->parts[p];
+    adapter_use *u = use < 0 ? NULL : &g->uses[use];
+    size_t t = g->n_tokens++;
+
+    g->tokens[t] = (step_token){part->tokens[i], part->pos + i, p, use, TKX__NOT_WANTED};
+    g->attn_tokens[t] = (tkx__attn_token){part->block_ids, part->pos + i};
+    if (u)
+        u->tokens[u->n++] = (uint32_t)t;
+    if (i >= part->n_tokens - part->n_logits)
+        want(g, t, u);
 }
 
 static tkx_status set_tokens(tkx__graph *g, const tkx__step_part *parts, size_t n_parts,
@@ -117,6 +147,7 @@ static tkx_status set_tokens(tkx__graph *g, const tkx__step_part *parts, size_t 
     g->parts = parts;
     g->n_tokens = 0;
     g->n_uses = 0;
+    g->n_wanted = 0;
     for (size_t p = 0; p < n_parts; p++) {
         int use = -1;
 
@@ -127,14 +158,8 @@ static tkx_status set_tokens(tkx__graph *g, const tkx__step_part *parts, size_t 
                                  "a step with more than %d different adapters",
                                  TKX__GRAPH_MAX_ADAPTERS);
         }
-        for (size_t i = 0; i < parts[p].n_tokens; i++) {
-            size_t t = g->n_tokens++;
-
-            g->tokens[t] = (step_token){parts[p].tokens[i], parts[p].pos + i, p, use};
-            g->attn_tokens[t] = (tkx__attn_token){parts[p].block_ids, parts[p].pos + i};
-            if (use >= 0)
-                g->uses[use].tokens[g->uses[use].n++] = (uint32_t)t;
-        }
+        for (size_t i = 0; i < parts[p].n_tokens; i++)
+            set_token(g, p, i, use);
     }
     return TKX_OK;
 }
@@ -209,23 +234,28 @@ static void emit(tkx__graph *g, size_t n_rows, tkx__logits_fn *fn, void *ctx)
 static void run_head(tkx__graph *g, tkx__logits_fn *fn, void *ctx)
 {
     size_t n_rows = 0;
-    size_t first = 0; /* token of the step that begins the part */
 
-    for (size_t t = 0; t < g->n_tokens; t++) {
-        size_t p = g->tokens[t].part;
+    for (size_t i = 0; i < g->n_wanted; i++) {
+        const step_token *t = &g->tokens[g->wanted[i]];
 
-        if (t > 0 && g->tokens[t - 1].part != p)
-            first = t;
-        if (t - first < g->parts[p].n_tokens - g->parts[p].n_logits)
-            continue;
         if (n_rows == g->options.max_logits) {
             emit(g, n_rows, fn, ctx);
             n_rows = 0;
         }
-        g->rows[n_rows] = (tkx__logits_row){p, t - first};
-        g->row_tokens[n_rows++] = (uint32_t)t;
+        g->rows[n_rows] = (tkx__logits_row){t->part, t->pos - g->parts[t->part].pos};
+        g->row_tokens[n_rows++] = g->wanted[i];
     }
     emit(g, n_rows, fn, ctx);
+}
+
+/* Who goes on when a layer's keys and values are stored. */
+static void set_active(tkx__graph *g, size_t layer)
+{
+    layer_plan *plan = &g->plans[layer];
+    bool is_all = layer + 1 < g->config->n_layers || g->n_wanted == g->n_tokens;
+
+    plan->active = is_all ? NULL : g->wanted;
+    plan->n_active = is_all ? g->n_tokens : g->n_wanted;
 }
 
 tkx_status tkx__graph_step(tkx__graph *g, const tkx__step_part *parts, size_t n_parts,
@@ -242,6 +272,7 @@ tkx_status tkx__graph_step(tkx__graph *g, const tkx__step_part *parts, size_t n_
         tkx__graph_pack(g);
     tkx__graph_add_rows(g, &g->start, g->n_tokens, start_row, g);
     for (size_t layer = 0; layer < g->config->n_layers; layer++) {
+        set_active(g, layer);
         ops->mixer(g->config, layer)(g, layer);
         ops->mlp(g->config, layer)(g, layer);
     }

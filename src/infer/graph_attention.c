@@ -29,7 +29,18 @@ static void norm_heads(const tkx__graph *g, float *x, size_t n_heads, const floa
         tkx__rmsnorm(g->kernels, x + h * n, x + h * n, w, n, g->config->rms_norm_eps);
 }
 
-/* Normalise and rotate q and k of token t, and put k and v into the cache. */
+/* Normalise and rotate heads of token t. */
+static void turn_heads(const tkx__graph *g, size_t t, float *x, size_t n_heads,
+                       const float *norm)
+{
+    size_t dim = g->config->head_dim;
+
+    norm_heads(g, x, n_heads, norm);
+    tkx__rope_apply(g->kernels, x, n_heads, dim, dim / 2, g->cos + t * (dim / 2),
+                    g->sin + t * (dim / 2), g->weights->is_qk_interleaved);
+}
+
+/* q and k of token t, and k and v into the cache. */
 static void place_row(void *ctx, size_t t)
 {
     const layer_plan *plan = ctx;
@@ -37,19 +48,16 @@ static void place_row(void *ctx, size_t t)
     const tkx__model_config *c = g->config;
     const tkx__layer_weights *w = &g->weights->layers[plan->layer];
     size_t pos = g->tokens[t].pos;
-    size_t half = c->head_dim / 2;
-    float *q = g->q + t * c->n_heads * c->head_dim;
+    size_t row = plan->active ? g->tokens[t].wanted : t;
     float *k = g->k + t * c->n_kv_heads * c->head_dim;
     float *v = g->v + t * c->n_kv_heads * c->head_dim;
     tkx__kv_shape shape = tkx__kv_get_shape(g->kv);
     unsigned char *block = tkx__kv_layer(g->kv, plan->layer);
 
-    norm_heads(g, q, c->n_heads, w->vectors[TKX__VEC_Q_NORM]);
-    norm_heads(g, k, c->n_kv_heads, w->vectors[TKX__VEC_K_NORM]);
-    tkx__rope_apply(g->kernels, q, c->n_heads, c->head_dim, half, g->cos + t * half,
-                    g->sin + t * half, g->weights->is_qk_interleaved);
-    tkx__rope_apply(g->kernels, k, c->n_kv_heads, c->head_dim, half, g->cos + t * half,
-                    g->sin + t * half, g->weights->is_qk_interleaved);
+    if (row != TKX__NOT_WANTED)
+        turn_heads(g, t, g->q + row * c->n_heads * c->head_dim, c->n_heads,
+                   w->vectors[TKX__VEC_Q_NORM]);
+    turn_heads(g, t, k, c->n_kv_heads, w->vectors[TKX__VEC_K_NORM]);
     block += g->attn_tokens[t].block_ids[pos / TKX__KV_BLOCK] * tkx__kv_stride(g->kv);
     tkx__kv_store(g->kernels, &shape, block, pos % TKX__KV_BLOCK, k, v);
 }
@@ -71,8 +79,8 @@ static void attend(tkx__graph *g, layer_plan *plan)
                  .q_stride = width,
                  .out = g->att,
                  .out_stride = width,
-                 .tokens = g->attn_tokens,
-                 .n_tok = g->n_tokens}};
+                 .tokens = plan->active ? g->wanted_attn_tokens : g->attn_tokens,
+                 .n_tok = plan->n_active}};
     tkx__graph_add_attention(g, &plan->attention);
 }
 
@@ -99,11 +107,13 @@ void tkx__block_attention(tkx__graph *g, size_t layer)
     plan->o = (tkx__matmul_job){.work = g->work,
                                 .x = g->att,
                                 .x_stride = c->n_heads * c->head_dim,
-                                .n_x = g->n_tokens,
+                                .n_x = plan->n_active,
                                 .products = &plan->products[TKX__MAT_O],
                                 .n_products = 1};
     tkx__graph_add_matmul(g, &plan->qkv);
     tkx__graph_add_rows(g, &plan->place, g->n_tokens, place_row, plan);
+    if (plan->n_active == 0)
+        return;
     attend(g, plan);
     tkx__graph_add_matmul(g, &plan->o);
 }

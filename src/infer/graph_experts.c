@@ -3,15 +3,15 @@
  * graph_experts.c - the sparse half of a layer (qwen3moe).
  *
  * The router's softmax chooses n_experts_per_tok experts for each token, the lowest index
- * on ties.  Slot t * n_experts_per_tok + i is the i-th choice of token t.  Tokens are
- * grouped by expert for the products; each token sums its slots in the order of choice,
- * so that its result does not depend on who else is in the step.
+ * on ties.  Slot t * n_experts_per_tok + i is the i-th choice of active row t.  Rows are
+ * grouped by expert for the products; each row sums its slots in the order of choice, so
+ * that its result does not depend on who else is in the step.
  */
 #include <math.h>
 
 #include "infer/graph_in.h"
 
-/* The experts of token t and their shares. */
+/* The experts of row t and their shares. */
 static void choose_row(void *ctx, size_t t)
 {
     const tkx__graph *g = ctx;
@@ -40,18 +40,18 @@ static void route(tkx__graph *g, layer_plan *plan)
     tkx__product p = {.w = &g->layers[plan->layer].dense[TKX__MAT_ROUTER],
                       .y = g->router,
                       .y_stride = c->n_experts,
-                      .n_tok = g->n_tokens};
+                      .n_tok = plan->n_active};
 
-    tkx__graph_rows(g, g->n_tokens, tkx__graph_mlp_norm, plan);
-    tkx__matmul(g->work, g->y, c->hidden_size, g->n_tokens, &p, 1);
-    tkx__graph_rows(g, g->n_tokens, choose_row, g);
+    tkx__graph_rows(g, plan->n_active, tkx__graph_mlp_norm, plan);
+    tkx__matmul(g->work, g->y, c->hidden_size, plan->n_active, &p, 1);
+    tkx__graph_rows(g, plan->n_active, choose_row, g);
 }
 
-/* Counting sort of the slots by expert; within an expert tokens ascend. */
-static void group_by_expert(tkx__graph *g)
+/* Counting sort of the slots by expert; within an expert rows ascend. */
+static void group_by_expert(tkx__graph *g, size_t n_rows)
 {
     const tkx__model_config *c = g->config;
-    size_t n_slots = g->n_tokens * c->n_experts_per_tok;
+    size_t n_slots = n_rows * c->n_experts_per_tok;
     size_t *first = g->expert_first;
 
     for (size_t e = 0; e <= c->n_experts; e++)
@@ -97,6 +97,7 @@ static void flush(batch *b)
 static void adapt(batch *b, tkx__product *p, tkx__layer_matrix matrix, size_t expert)
 {
     tkx__graph *g = b->g;
+    const layer_plan *plan = &g->plans[b->layer];
     const uint32_t *tokens = g->slot_tokens + g->expert_first[expert];
 
     p->loras = g->loras + b->n_loras;
@@ -107,7 +108,7 @@ static void adapt(batch *b, tkx__product *p, tkx__layer_matrix matrix, size_t ex
         size_t n = 0;
 
         for (size_t i = 0; pair && i < p->n_tok; i++) {
-            if (g->tokens[tokens[i]].use == (int)u)
+            if (g->tokens[tkx__graph_token(plan, tokens[i])].use == (int)u)
                 indices[n++] = (uint32_t)i;
         }
         if (n == 0)
@@ -157,32 +158,37 @@ static void combine_slot(void *ctx, size_t s)
 
 static void sum_row(void *ctx, size_t t)
 {
-    const tkx__graph *g = ctx;
+    const layer_plan *plan = ctx;
+    const tkx__graph *g = plan->graph;
     const tkx__model_config *c = g->config;
     size_t n = c->hidden_size;
+    float *x = g->x + tkx__graph_token(plan, t) * n;
 
     for (size_t i = 0; i < c->n_experts_per_tok; i++) {
         size_t s = t * c->n_experts_per_tok + i;
 
-        tkx__axpy(g->kernels, g->x + t * n, g->share[s], g->slots + s * n, n);
+        tkx__axpy(g->kernels, x, g->share[s], g->slots + s * n, n);
     }
 }
 
 void tkx__block_experts(tkx__graph *g, size_t layer)
 {
     const tkx__model_config *c = g->config;
-    size_t n_slots = g->n_tokens * c->n_experts_per_tok;
+    layer_plan *plan = &g->plans[layer];
+    size_t n_slots = plan->n_active * c->n_experts_per_tok;
     size_t ffn = c->moe_intermediate_size;
     batch in = {.g = g,
                 .layer = layer,
                 .x = g->y,
                 .x_stride = c->hidden_size,
-                .n_x = g->n_tokens};
+                .n_x = plan->n_active};
     batch out = {.g = g, .layer = layer, .x = g->gate, .x_stride = ffn, .n_x = n_slots};
 
+    if (plan->n_active == 0)
+        return;
     tkx__graph_run(g); /* who goes to which expert depends on all before */
-    route(g, &g->plans[layer]);
-    group_by_expert(g);
+    route(g, plan);
+    group_by_expert(g, plan->n_active);
     for (size_t e = 0; e < c->n_experts; e++) {
         add_product(&in, TKX__MAT_GATE, e, g->slot_tokens, g->gate, ffn);
         add_product(&in, TKX__MAT_UP, e, g->slot_tokens, g->up, ffn);
@@ -192,5 +198,5 @@ void tkx__block_experts(tkx__graph *g, size_t layer)
     for (size_t e = 0; e < c->n_experts; e++)
         add_product(&out, TKX__MAT_DOWN, e, g->slot_ids, g->slots, c->hidden_size);
     flush(&out);
-    tkx__graph_rows(g, g->n_tokens, sum_row, g);
+    tkx__graph_rows(g, plan->n_active, sum_row, plan);
 }

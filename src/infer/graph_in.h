@@ -21,6 +21,8 @@ typedef struct adapter_use {
     const tkx__adapter *adapter;
     uint32_t *tokens; /* [n], ascending */
     size_t n;
+    uint32_t *wanted; /* [n_wanted] places of the wanted ones among all wanted */
+    size_t n_wanted;
 } adapter_use;
 
 /* One token of the running step. */
@@ -28,8 +30,11 @@ typedef struct step_token {
     int64_t id;
     size_t pos;
     size_t part;
-    int use; /* index into uses; -1: the base alone */
+    int use;       /* index into uses; -1: the base alone */
+    size_t wanted; /* its place among the wanted; TKX__NOT_WANTED */
 } step_token;
+
+#define TKX__NOT_WANTED SIZE_MAX
 
 /* fn(ctx, row) for row 0 .. n-1. */
 typedef struct row_job {
@@ -42,6 +47,10 @@ typedef struct row_job {
 typedef struct layer_plan {
     tkx__graph *graph;
     size_t layer;
+    /* Tokens that go on when the layer's keys and values are stored: in the last layer
+       those alone whose logits are wanted.  NULL: all. */
+    const uint32_t *active;
+    size_t n_active;
     tkx__product products[TKX__MAT_ROUTER]; /* the dense ones */
     tkx__lora_use *loras;                   /* [TKX__MAT_ROUTER][max adapters] */
     tkx__matmul_job qkv;
@@ -74,8 +83,11 @@ struct tkx__graph {
     /* the running step */
     const tkx__step_part *parts;
     size_t n_tokens;
-    step_token *tokens;           /* [T] */
-    tkx__attn_token *attn_tokens; /* [T] */
+    step_token *tokens;                  /* [T] */
+    tkx__attn_token *attn_tokens;        /* [T] */
+    uint32_t *wanted;                    /* [n_wanted] tokens with logits, ascending */
+    tkx__attn_token *wanted_attn_tokens; /* [n_wanted] */
+    size_t n_wanted;
     adapter_use uses[TKX__GRAPH_MAX_ADAPTERS];
     size_t n_uses;
     float attn_scale;
@@ -107,8 +119,8 @@ struct tkx__graph {
     float *slots;           /* [S, hidden] what each chosen expert gives */
     float *router;          /* [T, n_experts] */
     float *share;           /* [S] weight of each chosen expert */
-    uint32_t *chosen;       /* [S] experts of token t at t * n_experts_per_tok */
-    uint32_t *slot_tokens;  /* [S] tokens, grouped by expert */
+    uint32_t *chosen;       /* [S] experts of active row t at t * n_experts_per_tok */
+    uint32_t *slot_tokens;  /* [S] active rows, grouped by expert */
     uint32_t *slot_ids;     /* [S] their slots, grouped likewise */
     size_t *expert_first;   /* [n_experts + 1] into the two above */
     uint32_t *use_indices;  /* [max(T, 2 S)] positions of adapters' tokens in products */
@@ -137,8 +149,17 @@ void tkx__graph_rows(tkx__graph *graph, size_t n, tkx__fill_fn *fn, void *ctx);
 
 /* ---- graph.c ---- */
 
-/* The product of a layer's dense matrix over all tokens of the step, with its adapters,
-   into plan->products[matrix]. */
+/* Of active row i, the token. */
+static inline size_t tkx__graph_token(const layer_plan *plan, size_t i)
+{
+    return plan->active ? plan->active[i] : i;
+}
+
+/*
+ * The product of a layer's dense matrix, with its adapters, into plan->products[matrix]:
+ * k and v over all tokens of the step, the others over the active ones, whose rows stand
+ * side by side but for those of x (add).
+ */
 void tkx__graph_product(layer_plan *plan, tkx__layer_matrix matrix,
                         tkx__layer_vector bias, float *y, bool add);
 

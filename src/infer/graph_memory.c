@@ -95,8 +95,12 @@ static void take_scratch(taker *t, tkx__graph *g, const tkx__model_config *c,
 
     g->tokens = take(t, T, sizeof *g->tokens);
     g->attn_tokens = take(t, T, sizeof *g->attn_tokens);
-    for (size_t i = 0; i < TKX__GRAPH_MAX_ADAPTERS; i++)
-        g->uses[i].tokens = take(t, T, sizeof *g->uses[i].tokens);
+    g->wanted = take(t, T, sizeof *g->wanted);
+    g->wanted_attn_tokens = take(t, T, sizeof *g->wanted_attn_tokens);
+    for (size_t i = 0; i < TKX__GRAPH_MAX_ADAPTERS; i++) {
+        g->uses[i].tokens = take(t, 2 * T, sizeof *g->uses[i].tokens);
+        g->uses[i].wanted = g->uses[i].tokens ? g->uses[i].tokens + T : NULL;
+    }
     g->x = floats(t, T, c->hidden_size);
     g->y = floats(t, T, c->hidden_size);
     g->q = floats(t, T, c->n_heads * c->head_dim);

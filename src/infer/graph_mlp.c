@@ -2,13 +2,13 @@
 /* graph_mlp.c - the dense half of a layer: x += Wdown (silu(Wgate y) * (Wup y)). */
 #include "infer/graph_in.h"
 
-void tkx__graph_mlp_norm(void *ctx, size_t t)
+void tkx__graph_mlp_norm(void *ctx, size_t i)
 {
     const layer_plan *plan = ctx;
     const tkx__graph *g = plan->graph;
     size_t n = g->config->hidden_size;
 
-    tkx__rmsnorm(g->kernels, g->y + t * n, g->x + t * n,
+    tkx__rmsnorm(g->kernels, g->y + i * n, g->x + tkx__graph_token(plan, i) * n,
                  g->weights->layers[plan->layer].vectors[TKX__VEC_MLP_NORM], n,
                  g->config->rms_norm_eps);
 }
@@ -37,7 +37,7 @@ void tkx__block_mlp(tkx__graph *g, size_t layer)
     plan->up = (tkx__matmul_job){.work = g->work,
                                  .x = g->y,
                                  .x_stride = c->hidden_size,
-                                 .n_x = g->n_tokens,
+                                 .n_x = plan->n_active,
                                  .products = &plan->products[TKX__MAT_GATE],
                                  .n_products = 2,
                                  .fill = tkx__graph_mlp_norm,
@@ -45,7 +45,7 @@ void tkx__block_mlp(tkx__graph *g, size_t layer)
     plan->down = (tkx__matmul_job){.work = g->work,
                                    .x = g->gate,
                                    .x_stride = c->intermediate_size,
-                                   .n_x = g->n_tokens,
+                                   .n_x = plan->n_active,
                                    .products = &plan->products[TKX__MAT_DOWN],
                                    .n_products = 1,
                                    .fill = combine_row,

@@ -86,6 +86,81 @@ START_TEST(share_a_step)
 }
 END_TEST
 
+/* Logits of tokens 0 .. 12 of four parts. */
+typedef struct every {
+    float rows[4][13][336];
+    size_t first; /* token of the step that is number 0 */
+    size_t n;
+} every;
+
+static void keep_every(void *ctx, const tkx__logits_row *rows, size_t n_rows,
+                       const float *logits)
+{
+    every *e = ctx;
+
+    for (size_t i = 0; i < n_rows; i++)
+        memcpy(e->rows[rows[i].part][e->first + rows[i].token], logits + i * 336,
+               sizeof e->rows[0][0]);
+    e->n += n_rows;
+}
+
+/* Twelve tokens, then one more; logits of the last n_logits[part] of the twelve. */
+static every *feed(graph_rig *r, tkx__adapter *const adapters[4],
+                   const size_t n_logits[4])
+{
+    every *e = calloc(1, sizeof *e);
+    tkx__step_part parts[4];
+    uint32_t blocks[4];
+
+    for (size_t i = 0; i < 4; i++) {
+        blocks[i] = tkx__kv_alloc(r->kv);
+        parts[i] = (tkx__step_part){.tokens = tokens,
+                                    .n_tokens = 12,
+                                    .block_ids = &blocks[i],
+                                    .adapter = adapters[i],
+                                    .n_logits = n_logits[i]};
+    }
+    ck_assert_int_eq(tkx__graph_step(r->graph, parts, 4, keep_every, e, NULL), TKX_OK);
+    for (size_t i = 0; i < 4; i++) {
+        parts[i].n_tokens = parts[i].n_logits = 1;
+        parts[i].pos = e->first = 12;
+    }
+    ck_assert_int_eq(tkx__graph_step(r->graph, parts, 4, keep_every, e, NULL), TKX_OK);
+    return e;
+}
+
+/* The last layer works on wanted tokens alone; these get what they get beside others, and
+   so do the tokens after them. */
+START_TEST(unwanted_ones_change_no_bit)
+{
+    static const size_t all[4] = {12, 12, 12, 12};
+    static const size_t some[3][4] = {{1, 0, 3, 12}, {0, 2, 1, 1}, {0, 0, 0, 0}};
+    graph_rig r;
+    tkx__adapter *a;
+    every *want;
+
+    rig_open(&r, setups[_i / 2].model, _i % 2 ? TKX__COMPUTE_FAST : TKX__COMPUTE_F32, 2);
+    a = open_adapter(&r, &setups[_i / 2], 0);
+    want = feed(&r, (tkx__adapter *const[4]){NULL, a, a, NULL}, all);
+    for (size_t i = 0; i < 3; i++) {
+        every *got = feed(&r, (tkx__adapter *const[4]){NULL, a, a, NULL}, some[i]);
+        size_t n = 4;
+
+        for (size_t p = 0; p < 4; p++) {
+            n += some[i][p];
+            ck_assert_mem_eq(got->rows[p][12 - some[i][p]],
+                             want->rows[p][12 - some[i][p]],
+                             (some[i][p] + 1) * sizeof got->rows[0][0]);
+        }
+        ck_assert_uint_eq(got->n, n);
+        free(got);
+    }
+    free(want);
+    tkx__adapter_unref(a);
+    rig_close(&r);
+}
+END_TEST
+
 /* In half precision: no float32 is left in dense layers, and logits hardly move. */
 START_TEST(can_be_halved)
 {
@@ -143,6 +218,8 @@ int main(void)
     TCase *tc = tcase_create("graph_adapters");
 
     tcase_add_loop_test(tc, share_a_step, 0, 2 * (int)(sizeof setups / sizeof setups[0]));
+    tcase_add_loop_test(tc, unwanted_ones_change_no_bit, 0,
+                        2 * (int)(sizeof setups / sizeof setups[0]));
     tcase_add_test(tc, can_be_halved);
     tcase_add_test(tc, must_be_admitted);
     suite_add_tcase(suite, tc);
