@@ -61,3 +61,19 @@ void query_write_time(tkx__buf *out, db_rows *rows, int column)
     mock_time_text(db_int(rows, column), text);
     jw_str(out, text);
 }
+
+bool query_metadata_fits(call *c, const jv *wanted, const char *text)
+{
+    const jv *have = NULL;
+    if (!wanted || !wanted->n)
+        return true;
+    if (!text ||
+        jv_parse(&c->arena, call_keep(c, text), strlen(text), &have, NULL) != TKX_OK)
+        return false;
+    for (const jv *m = wanted->first; m; m = m->next) {
+        const char *value = jv_get_str(have, m->key);
+        if (!value || m->kind != JV_STRING || strcmp(value, m->text) != 0)
+            return false;
+    }
+    return true;
+}

@@ -16,6 +16,9 @@ bool query_read_page(call *c, int64_t default_limit, query_page *out);
 const char *query_owner(const call *c);
 /* A value as JSON text in the call's arena; NULL for NULL. */
 const char *query_text(call *c, const jv *value);
+/* Whether every pair of the wanted metadata (NULL: none) stands in that of a row, which
+   is JSON or NULL. */
+bool query_metadata_fits(call *c, const jv *wanted, const char *text);
 /* "cursor":{...} */
 void query_write_cursor(call *c, const query_page *page, int64_t total);
 /* A time column, or null. */

@@ -182,23 +182,6 @@ bool handle_list_checkpoints(call *c)
     return call_ok(c);
 }
 
-/* Whether every pair of the wanted metadata stands in that of a row. */
-static bool metadata_fits(call *c, const jv *wanted, const char *text)
-{
-    const jv *have = NULL;
-    if (!wanted || !wanted->n)
-        return true;
-    if (!text ||
-        jv_parse(&c->arena, call_keep(c, text), strlen(text), &have, NULL) != TKX_OK)
-        return false;
-    for (const jv *m = wanted->first; m; m = m->next) {
-        const char *value = jv_get_str(have, m->key);
-        if (!value || m->kind != JV_STRING || strcmp(value, m->text) != 0)
-            return false;
-    }
-    return true;
-}
-
 static bool text_in_list(const jv *list, const char *text)
 {
     if (!list)
@@ -247,7 +230,7 @@ bool handle_search_checkpoints(call *c)
         if ((type && strcmp(type, checkpoint_type_of(db_text(rows, 0))) != 0) ||
             !text_in_list(jv_get(body, "base_models"), db_text(rows, 8)) ||
             !text_in_list(jv_get(body, "project_ids"), db_text(rows, 9)) ||
-            !metadata_fits(c, jv_get(body, "user_metadata"), db_text(rows, 6)))
+            !query_metadata_fits(c, jv_get(body, "user_metadata"), db_text(rows, 6)))
             continue;
         if (n++ == limit) {
             has_more = true;

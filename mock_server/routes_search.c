@@ -73,22 +73,6 @@ static bool name_fits(const char *wanted, const char *name)
     return name != NULL;
 }
 
-static bool metadata_fits(call *c, const jv *wanted, const char *text)
-{
-    const jv *have = NULL;
-    if (!wanted || !wanted->n)
-        return true;
-    if (!text ||
-        jv_parse(&c->arena, call_keep(c, text), strlen(text), &have, NULL) != TKX_OK)
-        return false;
-    for (const jv *m = wanted->first; m; m = m->next) {
-        const char *value = jv_get_str(have, m->key);
-        if (!value || m->kind != JV_STRING || strcmp(value, m->text) != 0)
-            return false;
-    }
-    return true;
-}
-
 enum {
     COL_ID,
     COL_CREATED,
@@ -138,7 +122,7 @@ static bool row_fits(call *c, const filter *f, db_rows *rows)
     if (f->owner_urns && !list_has(f->owner_urns, db_text(rows, COL_OWNER)))
         return false;
     return status_fits(f, rows) &&
-           metadata_fits(c, f->user_metadata, db_text(rows, COL_METADATA));
+           query_metadata_fits(c, f->user_metadata, db_text(rows, COL_METADATA));
 }
 
 static void write_row(tkx__buf *out, db_rows *rows)

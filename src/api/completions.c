@@ -469,11 +469,6 @@ static void *read_nothing(const tkx__payload *payload, void *arg, tkx_error **er
     return arg;
 }
 
-static void drop_nothing(void *result)
-{
-    (void)result;
-}
-
 static void on_goodbye(void *arg, void *result, tkx_error *error)
 {
     (void)arg, (void)result;
@@ -486,7 +481,6 @@ static void say_goodbye(completions *c)
 {
     static char nothing;
     tkx__site *site = c->sampler->site;
-    tkx__exchange *unused;
 
     if (c->is_over || site->is_closed || c->n_retrieved == 0 || !write_body(c, true))
         return;
@@ -498,9 +492,8 @@ static void say_goodbye(completions *c)
                  .timeout_ms = ACK_TIMEOUT_MS},
         .body = &c->text,
         .decode = read_nothing,
-        .free_result = drop_nothing,
     };
-    tkx__exchange_start(site, &spec, on_goodbye, &nothing, &unused, NULL);
+    tkx__exchange_start(site, &spec, on_goodbye, &nothing, NULL);
 }
 
 void tkx__completions_free(completions *c)

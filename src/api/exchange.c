@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-struct tkx__exchange {
+typedef struct exchange {
     tkx__op base;
     tkx__site *site;
     tkx__exchange_call spec;
@@ -17,9 +17,9 @@ struct tkx__exchange {
     tkx__call *call;
     tkx__buf text;
     tkx__body body;
-};
+} exchange;
 
-static void dispose(tkx__exchange *x)
+static void dispose(exchange *x)
 {
     tkx__call_cancel(x->call);
     tkx__op_unregister(x->site, &x->base);
@@ -27,7 +27,7 @@ static void dispose(tkx__exchange *x)
     tkx__free(x);
 }
 
-static void settle(tkx__exchange *x, void *result, tkx_error *error)
+static void settle(exchange *x, void *result, tkx_error *error)
 {
     tkx__answer_fn *fn = x->fn;
     void *arg = x->arg;
@@ -36,7 +36,7 @@ static void settle(tkx__exchange *x, void *result, tkx_error *error)
     fn(arg, result, error);
 }
 
-static void read_answer(tkx__exchange *x, const tkx__reply *reply, void **result,
+static void read_answer(exchange *x, const tkx__reply *reply, void **result,
                         tkx_error **err)
 {
     const tkx__payload payload = {reply->body ? reply->body : "", reply->body_size,
@@ -54,7 +54,7 @@ static void read_answer(tkx__exchange *x, const tkx__reply *reply, void **result
 
 static void on_outcome(void *arg, tkx__outcome *outcome)
 {
-    tkx__exchange *x = arg;
+    exchange *x = arg;
     tkx_error *error = outcome->error;
     void *result = NULL;
 
@@ -66,7 +66,7 @@ static void on_outcome(void *arg, tkx__outcome *outcome)
 
 static void abort_exchange(tkx__op *base)
 {
-    tkx__exchange *x = (tkx__exchange *)base;
+    exchange *x = (exchange *)base;
     tkx_error *error = NULL;
 
     tkx__fail(&error, TKX_ERR_CLOSED, "%s: the client was closed before the answer came",
@@ -75,11 +75,10 @@ static void abort_exchange(tkx__op *base)
 }
 
 tkx_status tkx__exchange_start(tkx__site *site, const tkx__exchange_call *spec,
-                               tkx__answer_fn *fn, void *arg, tkx__exchange **out,
-                               tkx_error **err)
+                               tkx__answer_fn *fn, void *arg, tkx_error **err)
 {
     tkx_status st;
-    tkx__exchange *x = tkx__calloc(1, sizeof *x);
+    exchange *x = tkx__calloc(1, sizeof *x);
 
     if (!x) {
         if (spec->body)
@@ -104,6 +103,5 @@ tkx_status tkx__exchange_start(tkx__site *site, const tkx__exchange_call *spec,
         return st;
     }
     tkx__op_register(site, &x->base, abort_exchange);
-    *out = x;
     return TKX_OK;
 }

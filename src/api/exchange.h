@@ -14,17 +14,14 @@ typedef struct tkx__exchange_call {
     tkx__call_spec call; /* body is set by the exchange; route is copied */
     tkx__buf *body;      /* taken; NULL: none */
     void *(*decode)(const tkx__payload *payload, void *arg, tkx_error **err);
-    void (*free_result)(void *result);
 } tkx__exchange_call;
 
 /* The end, told once.  Both are the receiver's; also when the site closes. */
 typedef void tkx__answer_fn(void *arg, void *result, tkx_error *error);
 
-typedef struct tkx__exchange tkx__exchange;
-
-/* The body is taken in any case. */
+/* The body is taken in any case.  What has been started ends with its answer or with the
+   site. */
 tkx_status tkx__exchange_start(tkx__site *site, const tkx__exchange_call *spec,
-                               tkx__answer_fn *fn, void *arg, tkx__exchange **out,
-                               tkx_error **err);
+                               tkx__answer_fn *fn, void *arg, tkx_error **err);
 
 #endif

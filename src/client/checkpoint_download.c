@@ -412,7 +412,6 @@ static void on_external(void *arg, void *result, tkx_error *error)
 {
     download *d = arg;
 
-    d->task.exchange = NULL;
     if (error)
         on_no_links(d, error);
     else if (take_links(d, result, &error) != TKX_OK)
@@ -444,10 +443,8 @@ static tkx_status ask_external(download *d, tkx_error **err)
                      .is_outer = true,
                      .max_reply_bytes = MAX_LINKS_BYTES},
             .decode = route->decode,
-            .free_result = route->result->free_fn,
         };
-        st = tkx__exchange_start(d->task.service->site, &spec, on_external, d,
-                                 &d->task.exchange, err);
+        st = tkx__exchange_start(d->task.service->site, &spec, on_external, d, err);
     }
     tkx__buf_clear(&path);
     return st;

@@ -11,8 +11,8 @@
 #include "api/poll.h"
 #include "client/future.h"
 
-/* decode_NOUN() and free_NOUN(), for exchanges and operations. */
-#define TKX__RECORD_CODEC(noun)                                                          \
+/* decode_NOUN(), for exchanges. */
+#define TKX__RECORD_DECODER(noun)                                                        \
     static void *decode_##noun(const tkx__payload *payload, void *arg, tkx_error **err)  \
     {                                                                                    \
         tkx_##noun *result = NULL;                                                       \
@@ -20,6 +20,11 @@
         tkx__##noun##_decode_json(payload->bytes, payload->size, &result, err);          \
         return result;                                                                   \
     }                                                                                    \
+    extern const tkx__result_type tkx__result_nothing
+
+/* And free_NOUN(), for operations and results. */
+#define TKX__RECORD_CODEC(noun)                                                          \
+    TKX__RECORD_DECODER(noun);                                                           \
     static void free_##noun(void *result)                                                \
     {                                                                                    \
         tkx_##noun##_free(result);                                                       \

@@ -155,7 +155,6 @@ static void on_answer(void *arg, void *result, tkx_error *error)
 {
     rest_call *call = arg;
 
-    call->task.exchange = NULL;
     if (error)
         tkx__task_fail(&call->task, error);
     else
@@ -193,15 +192,13 @@ static tkx_status start(tkx__task *task, tkx_error **err)
                  .max_reply_bytes = MAX_ANSWER_BYTES},
         .body = call->has_body ? &call->body : NULL,
         .decode = route->decode ? route->decode : decode_nothing,
-        .free_result = route->result->free_fn,
     };
 
     if (route->has_one_key) {
         tkx__make_uuid(task->service->site, call->key, "tkx-");
         spec.call.idempotency_key = call->key;
     }
-    return tkx__exchange_start(task->service->site, &spec, on_answer, call,
-                               &task->exchange, err);
+    return tkx__exchange_start(task->service->site, &spec, on_answer, call, err);
 }
 
 static void clear(tkx__task *task)

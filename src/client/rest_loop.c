@@ -67,7 +67,6 @@ static void on_answer(void *arg, void *answer, tkx_error *error)
     void *result = NULL;
     int64_t delay = -1;
 
-    l->task.exchange = NULL;
     if (!error && !has_no_audience(l))
         delay = l->kind->look(l, &answer, &result, &error);
     if (answer)
@@ -104,10 +103,8 @@ static tkx_status ask(tkx__rest_loop *l, tkx_error **err)
                  .max_reply_bytes = MAX_ANSWER_BYTES},
         .body = body.size ? &body : NULL,
         .decode = route->decode,
-        .free_result = route->result->free_fn,
     };
-    st = tkx__exchange_start(l->task.service->site, &spec, on_answer, l,
-                             &l->task.exchange, err);
+    st = tkx__exchange_start(l->task.service->site, &spec, on_answer, l, err);
     tkx__buf_clear(&body);
     return st;
 }

@@ -366,7 +366,6 @@ static void on_info(void *arg, void *result, tkx_error *error)
     int http = tkx_error_http_status(error);
     tkx_service *service = r->c.task.service;
 
-    r->c.task.exchange = NULL;
     if (error && http != 404 && http != 410 && http != 400) {
         fail(r, error);
         return;

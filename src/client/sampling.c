@@ -103,7 +103,7 @@ typedef struct creation {
     tkx_sampling *sampling; /* made, and still being asked about */
 } creation;
 
-TKX__RECORD_CODEC(create_sampling_session_result);
+TKX__RECORD_DECODER(create_sampling_session_result);
 
 /* The client is complete: hand it out, or fail. */
 static void finish(creation *c, tkx_error *error)
@@ -119,7 +119,7 @@ static void finish(creation *c, tkx_error *error)
     tkx__task_fail(&c->task, error);
 }
 
-TKX__RECORD_CODEC(sampler_info);
+TKX__RECORD_DECODER(sampler_info);
 
 /* What the sampler's base model is serves the tokenizer only: a service that does not say
    costs nobody the client. */
@@ -129,7 +129,6 @@ static void on_info(void *arg, void *answer, tkx_error *error)
     tkx_sampler_info *info = answer;
     tkx_error *err = NULL;
 
-    c->task.exchange = NULL;
     tkx_error_free(error);
     if (info && !tkx__sampling_set_base_model(c->sampling, info->base_model))
         tkx__fail_memory(&err);
@@ -155,10 +154,8 @@ static tkx_status ask_for_info(creation *c, tkx_error **err)
                  .sdk_method = "ServiceClient.create_sampling_client",
                  .seq_id = -1},
         .decode = decode_sampler_info,
-        .free_result = free_sampler_info,
     };
-    tkx_status st = tkx__exchange_start(c->task.service->site, &spec, on_info, c,
-                                        &c->task.exchange, err);
+    tkx_status st = tkx__exchange_start(c->task.service->site, &spec, on_info, c, err);
     tkx__buf_clear(&route);
     return st;
 }
@@ -182,7 +179,6 @@ static void on_answer(void *arg, void *answer, tkx_error *error)
     creation *c = arg;
     tkx_create_sampling_session_result *result = answer;
 
-    c->task.exchange = NULL;
     made(c, result ? result->sampling_session_id : NULL, 0, error);
     tkx_create_sampling_session_result_free(result);
 }
@@ -193,7 +189,7 @@ static void on_answer(void *arg, void *answer, tkx_error *error)
  * where it does that, else one drawn at random.
  */
 
-TKX__RECORD_CODEC(join_sampling_session_result);
+TKX__RECORD_DECODER(join_sampling_session_result);
 
 static int64_t random_block(tkx__site *site)
 {
@@ -206,7 +202,6 @@ static void on_joined(void *arg, void *answer, tkx_error *error)
     tkx_join_sampling_session_result *result = answer;
     int64_t first = random_block(c->task.service->site);
 
-    c->task.exchange = NULL;
     if (result && result->client_counter > 0 && result->client_counter <= BLOCK)
         first = result->client_counter * BLOCK;
     if (tkx_error_http_status(error) == 404) { /* a service without the route */
@@ -243,9 +238,8 @@ static tkx_status join(creation *c, tkx_error **err)
                  .is_outer = true},
         .body = &body,
         .decode = decode_join_sampling_session_result,
-        .free_result = free_join_sampling_session_result,
     };
-    return tkx__exchange_start(site, &spec, on_joined, c, &c->task.exchange, err);
+    return tkx__exchange_start(site, &spec, on_joined, c, err);
 }
 
 static tkx_status start(tkx__task *task, tkx_error **err)
@@ -280,10 +274,8 @@ static tkx_status start(tkx__task *task, tkx_error **err)
                  .max_retries = TKX__INNER_RETRIES},
         .body = &body,
         .decode = decode_create_sampling_session_result,
-        .free_result = free_create_sampling_session_result,
     };
-    return tkx__exchange_start(task->service->site, &spec, on_answer, task,
-                               &task->exchange, err);
+    return tkx__exchange_start(task->service->site, &spec, on_answer, task, err);
 }
 
 static void clear(tkx__task *task)

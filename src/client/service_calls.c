@@ -31,17 +31,6 @@ TKX__RECORD_CODEC(server_capabilities);
 static const tkx__result_type capabilities_type = {"server capabilities",
                                                    free_server_capabilities};
 
-static void on_capabilities(void *arg, void *result, tkx_error *error)
-{
-    tkx__task *task = arg;
-
-    task->exchange = NULL;
-    if (error)
-        tkx__task_fail(task, error);
-    else
-        tkx__task_succeed(task, result);
-}
-
 static tkx_status ask_capabilities(tkx__task *task, tkx_error **err)
 {
     const tkx__exchange_call spec = {
@@ -55,11 +44,10 @@ static tkx_status ask_capabilities(tkx__task *task, tkx_error **err)
                  .is_outer = true,
                  .max_reply_bytes = (size_t)16 << 20},
         .decode = decode_server_capabilities,
-        .free_result = free_server_capabilities,
     };
 
-    return tkx__exchange_start(task->service->site, &spec, on_capabilities, task,
-                               &task->exchange, err);
+    return tkx__exchange_start(task->service->site, &spec, tkx__task_on_answer, task,
+                               err);
 }
 
 tkx_status tkx_service_get_capabilities(tkx_service *service, tkx_future **out,

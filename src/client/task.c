@@ -157,6 +157,16 @@ void tkx__task_fail(tkx__task *task, tkx_error *error)
     free_task(task);
 }
 
+void tkx__task_on_answer(void *arg, void *result, tkx_error *error)
+{
+    tkx__task *task = arg;
+
+    if (error)
+        tkx__task_fail(task, error);
+    else
+        tkx__task_succeed(task, result);
+}
+
 /* The numbers of a task that could not start are free for the next one. */
 static void pass_unused(void *arg)
 {

@@ -31,7 +31,6 @@ struct tkx__task {
     tkx_service *service;
     tkx__ready_wait ready;
     tkx__operation *op;
-    tkx__exchange *exchange;
     /* Numbers that were drawn for it, n_ids of them; turns NULL: none. */
     tkx__turns *turns;
     uint64_t first_id, n_ids;
@@ -58,6 +57,9 @@ void tkx__task_begin(void *task);
 /* The end: the task is gone afterwards.  result and error are taken. */
 void tkx__task_succeed(tkx__task *task, void *result);
 void tkx__task_fail(tkx__task *task, tkx_error *error);
+
+/* An answer_fn for exchanges whose answer is the task's result.  arg is the task. */
+void tkx__task_on_answer(void *task, void *result, tkx_error *error);
 
 /* Hooks for operation specs: progress into the future.  arg is the task. */
 void tkx__task_on_sending(void *task, size_t bytes);

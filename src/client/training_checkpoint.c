@@ -27,37 +27,19 @@ TKX__RECORD_CODEC(load_weights_result);
 static tkx_status send_load(tkx__creation *c, tkx__operation_fn *fn, tkx__turns *turns,
                             tkx_error **err)
 {
-    const tkx__operation_spec spec = {
-        .what = "load_weights",
+    tkx__operation_spec spec = {
         .request_type = "LoadWeights",
-        .sdk_method = c->sdk_method,
-        .lane = TKX__LANE_TRAIN,
-        .n_parts = 1,
-        .encode = tkx__creation_encode,
         .decode = decode_load_weights_result,
         .free_result = free_load_weights_result,
-        .on_sending = tkx__task_on_sending,
-        .on_event = tkx__task_on_event,
-        .recorder = c->ledger && !turns ? &c->ledger->of_models : NULL,
     };
     tkx__buf buf;
 
-    c->route = "load_weights";
     tkx__buf_init(&buf, MAX_BODY);
     tkx_status st = tkx__load_weights_request_encode_json(&c->load, &buf, err);
-    if (st != TKX_OK) {
-        tkx__buf_clear(&buf);
-        return st;
-    }
-    tkx__seq_body_clear(&c->body);
-    st = tkx__seq_body_init(&c->body, &buf, err);
-    if (st != TKX_OK)
-        return st;
-    c->task.op = tkx__operation_new(c->task.service->site, &spec, fn, c);
-    if (!c->task.op)
-        return tkx__fail_memory(err);
-    tkx__operation_start(c->task.op, turns, c->first);
-    return TKX_OK;
+    if (st == TKX_OK)
+        return tkx__creation_send(c, "load_weights", &spec, &buf, fn, turns, err);
+    tkx__buf_clear(&buf);
+    return st;
 }
 
 /* --- the older way --------------------------------------------------------------- */
@@ -102,7 +84,7 @@ static void load_into(tkx__creation *c, tkx_training *training)
         tkx__creation_fail(c, error);
 }
 
-TKX__RECORD_CODEC(weights_info);
+TKX__RECORD_DECODER(weights_info);
 
 /* A flag that is not said counts as true. */
 static void fill_request(tkx__creation *c, const tkx_weights_info *info, bool *failed)
@@ -123,7 +105,6 @@ static void on_weights_info(void *arg, void *result, tkx_error *error)
     tkx_weights_info *info = result;
     bool failed = false;
 
-    c->task.exchange = NULL;
     if (!error && (!info->is_lora || info->lora_rank < 1))
         tkx__fail(
             &error, TKX_ERR_UNSUPPORTED,
@@ -164,10 +145,8 @@ static tkx_status begin_older_way(tkx__creation *c, tkx_error **err)
                  .is_outer = true},
         .body = &body,
         .decode = decode_weights_info,
-        .free_result = free_weights_info,
     };
-    return tkx__exchange_start(c->task.service->site, &spec, on_weights_info, c,
-                               &c->task.exchange, err);
+    return tkx__exchange_start(c->task.service->site, &spec, on_weights_info, c, err);
 }
 
 /* --- the newer way --------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * training_create.c - make a training client: a new LoRA model, and what is known of it.
+ * training_create.c - make a training client of a new LoRA model.
  *
  *     create_model (promise) -> get_info -> client
  *
@@ -19,39 +19,6 @@
 
 #define MAX_BODY ((size_t)16 << 20)
 
-/* --- get_info -------------------------------------------------------------------- */
-
-TKX__RECORD_CODEC(model_info);
-
-static const tkx__result_type info_type = {"model info", free_model_info};
-
-tkx_status tkx__get_info(tkx__task *task, const char *model_id, const char *sdk_method,
-                         tkx__answer_fn *fn, tkx_error **err)
-{
-    tkx__buf body;
-
-    tkx__buf_init(&body, MAX_BODY);
-    tkx_status st = tkx__model_id_encode_json(model_id, "get_info", &body, err);
-    if (st != TKX_OK) {
-        tkx__buf_clear(&body);
-        return st;
-    }
-    const tkx__exchange_call spec = {
-        .call = {.what = "get_info",
-                 .route = "get_info",
-                 .lane = TKX__LANE_REST,
-                 .sdk_method = sdk_method,
-                 .seq_id = -1,
-                 .max_retries = TKX__INNER_RETRIES,
-                 .is_outer = true},
-        .body = &body,
-        .decode = decode_model_info,
-        .free_result = free_model_info,
-    };
-    return tkx__exchange_start(task->service->site, &spec, fn, task, &task->exchange,
-                               err);
-}
-
 /* --- the client ------------------------------------------------------------------ */
 
 static void on_info(void *arg, void *result, tkx_error *error)
@@ -59,7 +26,6 @@ static void on_info(void *arg, void *result, tkx_error *error)
     tkx__creation *c = arg;
     tkx_status st = tkx_error_status(error);
 
-    c->task.exchange = NULL;
     if (st == TKX_ERR_CLOSED) {
         tkx__creation_fail(c, error);
         return;
@@ -182,14 +148,37 @@ void tkx__creation_clear(tkx__task *task)
     tkx__ledger_unref(c->ledger);
 }
 
-tkx_status tkx__creation_encode(void *arg, size_t i, int64_t seq_id,
-                                tkx__encoding encoding, tkx__encoded *out,
-                                tkx_error **err)
+static tkx_status encode(void *arg, size_t i, int64_t seq_id, tkx__encoding encoding,
+                         tkx__encoded *out, tkx_error **err)
 {
     tkx__creation *c = arg;
 
     (void)i, (void)encoding;
     return tkx__seq_body_encode(&c->body, c->route, seq_id, out, err);
+}
+
+tkx_status tkx__creation_send(tkx__creation *c, const char *route,
+                              tkx__operation_spec *spec, tkx__buf *body,
+                              tkx__operation_fn *fn, tkx__turns *turns, tkx_error **err)
+{
+    c->route = route;
+    tkx__seq_body_clear(&c->body);
+    tkx_status st = tkx__seq_body_init(&c->body, body, err);
+    if (st != TKX_OK)
+        return st;
+    spec->what = route;
+    spec->sdk_method = c->sdk_method;
+    spec->lane = TKX__LANE_TRAIN;
+    spec->n_parts = 1;
+    spec->encode = encode;
+    spec->on_sending = tkx__task_on_sending;
+    spec->on_event = tkx__task_on_event;
+    spec->recorder = c->ledger && !turns ? &c->ledger->of_models : NULL;
+    c->task.op = tkx__operation_new(c->task.service->site, spec, fn, c);
+    if (!c->task.op)
+        return tkx__fail_memory(err);
+    tkx__operation_start(c->task.op, turns, c->first);
+    return TKX_OK;
 }
 
 /* --- create_lora ----------------------------------------------------------------- */
@@ -224,19 +213,11 @@ static tkx_status encode_request(tkx__creation *c, tkx__buf *buf, tkx_error **er
 
 tkx_status tkx__create_model(tkx__creation *c, tkx_error **err)
 {
-    const tkx__operation_spec spec = {
-        .what = "create_model",
+    tkx__operation_spec spec = {
         .request_type = "CreateModel",
-        .sdk_method = c->sdk_method,
-        .lane = TKX__LANE_TRAIN,
-        .n_parts = 1,
         .has_one_layer = true,
-        .encode = tkx__creation_encode,
         .decode = decode_create_model_result,
         .free_result = free_create_model_result,
-        .on_sending = tkx__task_on_sending,
-        .on_event = tkx__task_on_event,
-        .recorder = c->ledger ? &c->ledger->of_models : NULL,
     };
     tkx__buf buf;
 
@@ -244,22 +225,12 @@ tkx_status tkx__create_model(tkx__creation *c, tkx_error **err)
     tkx_status st = tkx__creation_ask(c, &c->request.model_seq_id, err);
     if (st != TKX_OK)
         return st;
-    c->route = "create_model";
     tkx__buf_init(&buf, MAX_BODY);
     st = encode_request(c, &buf, err);
-    if (st != TKX_OK) {
-        tkx__buf_clear(&buf);
-        return st;
-    }
-    tkx__seq_body_clear(&c->body);
-    st = tkx__seq_body_init(&c->body, &buf, err);
-    if (st != TKX_OK)
-        return st;
-    c->task.op = tkx__operation_new(c->task.service->site, &spec, on_created, c);
-    if (!c->task.op)
-        return tkx__fail_memory(err);
-    tkx__operation_start(c->task.op, NULL, 0);
-    return TKX_OK;
+    if (st == TKX_OK)
+        return tkx__creation_send(c, "create_model", &spec, &buf, on_created, NULL, err);
+    tkx__buf_clear(&buf);
+    return st;
 }
 
 static tkx_status start_lora(tkx__task *task, tkx_error **err)
@@ -344,51 +315,3 @@ tkx_status tkx_service_create_lora(tkx_service *service, const tkx_lora_options 
     c->begun.op = "create_model";
     return tkx__creation_launch(c, o.journal, failed, out, err);
 }
-
-/* --- asking about a model -------------------------------------------------------- */
-
-typedef struct info_task {
-    tkx__task task;
-    tkx_training *training;
-} info_task;
-
-static void on_asked(void *arg, void *result, tkx_error *error)
-{
-    tkx__task *task = arg;
-
-    task->exchange = NULL;
-    if (error)
-        tkx__task_fail(task, error);
-    else
-        tkx__task_succeed(task, result);
-}
-
-static tkx_status start_info(tkx__task *task, tkx_error **err)
-{
-    return tkx__get_info(task, ((info_task *)task)->training->model_id,
-                         "TrainingClient.get_info", on_asked, err);
-}
-
-static void clear_info(tkx__task *task)
-{
-    tkx_training_free(((info_task *)task)->training);
-}
-
-static const tkx__task_kind info_kind = {
-    .result = &info_type, .start = start_info, .clear = clear_info};
-
-tkx_status tkx_training_get_info(tkx_training *training, int64_t timeout_ms,
-                                 tkx_future **out, tkx_error **err)
-{
-    tkx__task *task;
-    tkx_status st =
-        tkx__task_new(training->service, &info_kind, sizeof(info_task), &task, out, err);
-
-    if (st != TKX_OK)
-        return st;
-    ((info_task *)task)->training = tkx__training_ref(training);
-    task->timeout_ms = timeout_ms;
-    return tkx__task_launch(task, out, err);
-}
-
-TKX__RECORD_TAKE(tkx_future_take_model_info, model_info, info_type);

@@ -48,9 +48,11 @@ tkx_json_member_list tkx__creation_keep_members(tkx__creation *creation,
                                                 const tkx_json_member *members, size_t n,
                                                 bool *failed);
 void tkx__creation_clear(tkx__task *task);
-tkx_status tkx__creation_encode(void *arg, size_t i, int64_t seq_id,
-                                tkx__encoding encoding, tkx__encoded *out,
-                                tkx_error **err);
+/* Send body (taken) to route, as the one part of an operation that ends in fn.  spec has
+   what is special about it; turns NULL: out of order. */
+tkx_status tkx__creation_send(tkx__creation *creation, const char *route,
+                              tkx__operation_spec *spec, tkx__buf *body,
+                              tkx__operation_fn *fn, tkx__turns *turns, tkx_error **err);
 /* The model exists: ask about it and hand the client out. */
 void tkx__creation_finish(tkx__creation *creation, const char *model_id);
 /* Send create_model with creation->request, or what it was before. */

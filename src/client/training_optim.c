@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * training_steps.c - optim_step.
+ * training_optim.c - optim_step, of either family.
  */
 #include "client/training.h"
 
