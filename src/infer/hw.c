@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <dirent.h>
 #include <hwloc.h>
 
@@ -83,6 +86,16 @@ static void add_feature(tkx_hw_info *info, int has, const char *name)
 }
 #endif
 
+#if defined(__x86_64__)
+/* clang 14 does not know the name. */
+static int has_f16c(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 static void read_features(tkx_hw_info *info)
 {
 #if defined(__x86_64__)
@@ -90,7 +103,7 @@ static void read_features(tkx_hw_info *info)
     add_feature(info, __builtin_cpu_supports("avx"), "avx");
     add_feature(info, __builtin_cpu_supports("avx2"), "avx2");
     add_feature(info, __builtin_cpu_supports("fma"), "fma");
-    add_feature(info, __builtin_cpu_supports("f16c"), "f16c");
+    add_feature(info, has_f16c(), "f16c");
     add_feature(info, __builtin_cpu_supports("avx512f"), "avx512f");
     add_feature(info, __builtin_cpu_supports("avx512bw"), "avx512bw");
     add_feature(info, __builtin_cpu_supports("avx512vl"), "avx512vl");
