@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bpe.c - merging.
- *
- * A short word keeps the rank of each adjacent pair beside it and looks for the smallest
- * by a plain scan, with hardly a branch that depends on the word: a processor guesses
- * those wrong every other time, and then waits longer than for the table.  A long word is
- * a doubly linked list and a binary heap of (rank, position); entries that a neighbour's
- * merge made stale are dropped when popped.
+ * bpe.c - merging a long word: a doubly linked list and a binary heap of (rank,
+ * position); entries that a neighbour's merge made stale are dropped when popped.
  */
 #include "model/tokenizer/bpe.h"
 
@@ -15,8 +10,6 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-
-#define SHORT_WORD 48
 
 typedef struct node {
     uint32_t prev, next; /* END: none */
@@ -40,77 +33,6 @@ static uint64_t pair_of(uint32_t left, uint32_t right)
 {
     return (uint64_t)left << 32 | right;
 }
-
-/* ---- short words ---- */
-
-/* Of keys[0..n), n a multiple of eight. */
-static inline uint64_t smallest(const uint64_t *keys, size_t n)
-{
-    uint64_t best = UINT64_MAX;
-
-    for (size_t i = 0; i < n; i += 8) {
-        uint64_t a = keys[i] < keys[i + 1] ? keys[i] : keys[i + 1];
-        uint64_t b = keys[i + 2] < keys[i + 3] ? keys[i + 2] : keys[i + 3];
-        uint64_t c = keys[i + 4] < keys[i + 5] ? keys[i + 4] : keys[i + 5];
-        uint64_t d = keys[i + 6] < keys[i + 7] ? keys[i + 6] : keys[i + 7];
-
-        a = a < b ? a : b;
-        c = c < d ? c : d;
-        a = a < c ? a : c;
-        best = a < best ? a : best;
-    }
-    return best;
-}
-
-/*
- * Symbols stay where they are; `alive` has a bit for each that was not merged into the
- * one on its left.  Nobody stands at both ends, so that neighbours always exist.
- */
-static size_t merge_short(const tkx__merges *merges, uint32_t *symbols, size_t n)
-{
-    uint64_t keys[SHORT_WORD + 8]; /* rank << 32 | place, of the pair that begins there */
-    uint32_t at[SHORT_WORD + 2];
-    const size_t n_keys = (n + 8) & ~(size_t)7;
-    uint64_t alive = (UINT64_C(1) << (n + 2)) - 1;
-    size_t kept = 0;
-
-    at[0] = at[n + 1] = tkx__merges_nobody(merges);
-    memcpy(at + 1, symbols, n * sizeof *symbols);
-    keys[0] = UINT64_MAX;
-    for (size_t i = 1; i < n; i++)
-        keys[i] = (uint64_t)tkx__merges_first_rank(merges, at[i], at[i + 1]) << 32 | i;
-    for (size_t i = n; i < n_keys; i++)
-        keys[i] = UINT64_MAX;
-    for (;;) {
-        const uint64_t best = smallest(keys, n_keys);
-        const uint32_t rank = (uint32_t)(best >> 32);
-        const unsigned i = (uint32_t)best;
-        uint64_t behind;
-        unsigned left, right;
-        uint32_t id;
-
-        if (rank == TKX__NO_RANK)
-            break;
-        behind = alive & UINT64_MAX << i << 1;
-        right = (unsigned)__builtin_ctzll(behind);
-        left = 63 - (unsigned)__builtin_clzll(alive & ((UINT64_C(1) << i) - 1));
-        id = tkx__merges_made(merges, rank, at[i], at[right]);
-        at[i] = id;
-        alive ^= UINT64_C(1) << right;
-        behind &= behind - 1;
-        keys[right] = UINT64_MAX;
-        right = (unsigned)__builtin_ctzll(behind);
-        keys[i] = (uint64_t)tkx__merges_rank(merges, id, at[right]) << 32 | i;
-        keys[left] = (uint64_t)tkx__merges_rank(merges, at[left], id) << 32 | left;
-    }
-    for (size_t i = 1; i <= n; i++) {
-        symbols[kept] = at[i];
-        kept += alive >> i & 1;
-    }
-    return kept;
-}
-
-/* ---- long words ---- */
 
 typedef struct heap {
     tkx__bpe_scratch *scratch;
@@ -235,8 +157,8 @@ tkx_status tkx__bpe_merge(const tkx__merges *merges, uint32_t *symbols, size_t *
 {
     if (*n < 2)
         return TKX_OK;
-    if (*n > SHORT_WORD)
+    if (*n > TKX__BPE_SHORT)
         return merge_long(merges, symbols, n, scratch, err);
-    *n = merge_short(merges, symbols, *n);
+    *n = tkx__bpe_merge_short(merges, symbols, *n);
     return TKX_OK;
 }

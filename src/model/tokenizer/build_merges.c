@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/large.h"
 #include "base/mem.h"
 #include "model/tokenizer/build.h"
 
@@ -47,7 +48,10 @@ tkx_status tkx__merge_list_new(tkx_tokenizer *t, size_t n_expected, tkx__merge_l
     list->next_made = TKX__NO_ID;
     list->capacity = n_expected > 256 ? n_expected : 256;
     list->merges = tkx__realloc(NULL, list->capacity, sizeof *list->merges);
-    return list->merges ? TKX_OK : tkx__fail_memory(err);
+    if (!list->merges)
+        return tkx__fail_memory(err);
+    tkx__large_advise(list->merges, list->capacity * sizeof *list->merges);
+    return TKX_OK;
 }
 
 void tkx__merge_list_free(tkx__merge_list *list)

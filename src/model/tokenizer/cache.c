@@ -6,14 +6,14 @@
  */
 #include "model/tokenizer/cache.h"
 
+#include "base/large.h"
 #include "base/mem.h"
 
 #define FIRST_ENTRIES ((size_t)1 << 11)
 #define MAX_FIRST_ENTRIES ((size_t)1 << 17)
 #define MAX_ENTRIES ((size_t)1 << 18)
-#define TEXT_PER_ENTRY 24 /* a long text has a new word about every 48 bytes */
+#define TEXT_PER_ENTRY 40 /* a long text has a new word about every 100 bytes */
 #define MAX_LISTS ((size_t)1 << 20)
-#define LINE 64
 
 #define LOW(n) (UINT64_MAX >> (64 - 8 * (n)))
 const uint64_t tkx__cache_masks[17][2] = {
@@ -65,13 +65,11 @@ static bool grow(tkx__cache *cache)
     tkx__cache bigger = *cache;
     int bits = 0;
 
-    bigger.block = tkx__calloc(n * sizeof *cache->entries + LINE, 1);
-    if (!bigger.block)
+    bigger.entries = tkx__large_alloc(n * sizeof *cache->entries, true, &bigger.block);
+    if (!bigger.entries)
         return false;
     while (((size_t)1 << bits) < n)
         bits++;
-    bigger.entries = (tkx__cache_entry *)((char *)bigger.block + LINE -
-                                          (uintptr_t)bigger.block % LINE);
     bigger.mask = n - 1;
     bigger.shift = 64 - bits;
     for (size_t i = 0; cache->entries && i <= cache->mask; i++) {

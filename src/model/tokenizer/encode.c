@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/large.h"
 #include "base/mem.h"
 #include "model/tokenizer/encoder.h"
 #include "model/tokenizer/utf8.h"
 
 #define MAX_INPUT ((size_t)1 << 30)
+#define LONG_TEXT ((size_t)1 << 20)
+#define TEXT_PER_ID 3
 #define MAX_NORMALIZED ((size_t)1 << 32)
 
 static void encoder_free(tkx__encoder *e)
@@ -152,6 +155,22 @@ static tkx_status encode_bytes(const uint8_t *text, size_t n, tkx__ids *ids,
     return TKX_OK;
 }
 
+/* A long text's ids in one piece: a guess, which may be too small or fail. */
+static void reserve_ids(tkx__ids *ids, size_t size)
+{
+    const size_t want = ids->n + size / TEXT_PER_ID;
+    uint32_t *data;
+
+    if (size < LONG_TEXT || ids->is_failed || want <= ids->capacity)
+        return;
+    data = tkx__realloc(ids->data, want, sizeof *data);
+    if (!data)
+        return;
+    ids->data = data;
+    ids->capacity = want;
+    tkx__large_advise(data + ids->n, (want - ids->n) * sizeof *data);
+}
+
 tkx_status tkx__tokenizer_encode(const tkx_tokenizer *tokenizer, const char *text,
                                  size_t size, unsigned flags, tkx__ids *ids,
                                  tkx_error **err)
@@ -179,6 +198,7 @@ tkx_status tkx__tokenizer_encode(const tkx_tokenizer *tokenizer, const char *tex
     e->err = err;
     e->n_pending = 0; /* of a text that failed */
     e->cache.n_text = size;
+    reserve_ids(ids, size);
     e->is_plain_text = (flags & TKX_ENCODE_PLAIN_TEXT) != 0;
     for (size_t i = 0; adds_special && i < t->n_before; i++)
         tkx__ids_add(ids, t->before[i]);

@@ -20,15 +20,11 @@ static inline bool has_room(tkx__encoder *e, size_t n)
     return tkx__ids_reserve(e->ids, n * TKX__CACHE_INLINE_IDS) != NULL;
 }
 
-/* A word that is not in the cache, or has many ids. */
-static tkx_status encode_odd(tkx__encoder *e, const tkx__pending_word *word,
-                             const tkx__cache_entry *entry)
+/* A word that has many ids. */
+static tkx_status add_listed(tkx__encoder *e, const tkx__cache_entry *entry)
 {
-    uint32_t *to;
+    uint32_t *to = tkx__ids_reserve(e->ids, entry->n_ids);
 
-    if (!entry)
-        return tkx__encode_missed(e, word->text, word->key.size, &word->key);
-    to = tkx__ids_reserve(e->ids, entry->n_ids);
     if (!to)
         return tkx__fail_memory(e->err);
     memcpy(to, tkx__cache_ids(&e->cache, entry), entry->n_ids * sizeof *to);
@@ -36,9 +32,28 @@ static tkx_status encode_odd(tkx__encoder *e, const tkx__pending_word *word,
     return TKX_OK;
 }
 
+/* A word that is not in the cache; the first of a batch brings the others there too. */
+static tkx_status encode_unknown(tkx__encoder *e, size_t i, size_t n, bool *has_missed)
+{
+    const tkx__pending_word *word = &e->pending[i];
+    const tkx__cache_entry *entry = NULL;
+
+    if (!*has_missed) {
+        tkx_status st = tkx__encode_all_missed(e, word, n - i);
+
+        if (st != TKX_OK)
+            return st;
+        *has_missed = true;
+        entry = tkx__cache_find(&e->cache, &word->key, word->text);
+    }
+    return entry ? add_listed(e, entry)
+                 : tkx__encode_missed(e, word->text, word->key.size, &word->key);
+}
+
 tkx_status tkx__encode_flush(tkx__encoder *e)
 {
     const size_t n = e->n_pending;
+    bool has_missed = false;
 
     e->n_pending = 0;
     if (n > 0 && !has_room(e, n))
@@ -54,7 +69,7 @@ tkx_status tkx__encode_flush(tkx__encoder *e)
             e->ids->n += entry->n_ids;
             continue;
         }
-        st = encode_odd(e, word, entry);
+        st = entry ? add_listed(e, entry) : encode_unknown(e, i, n, &has_missed);
         if (st == TKX_OK && !has_room(e, n - i))
             st = tkx__fail_memory(e->err);
         if (st != TKX_OK)

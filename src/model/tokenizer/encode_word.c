@@ -92,12 +92,12 @@ static void character_symbols(tkx__encoder *e, const uint8_t *text, size_t n)
 }
 
 /* What merging left becomes ids: characters that are no token turn into bytes now. */
-static void add_symbols(tkx__encoder *e, size_t n)
+static void add_symbols(tkx__encoder *e, const uint32_t *symbols, size_t n)
 {
     const tkx_tokenizer *t = e->tokenizer;
 
     for (size_t i = 0; i < n; i++) {
-        uint32_t symbol = e->symbols.data[i];
+        uint32_t symbol = symbols[i];
         uint8_t bytes[4];
 
         if (symbol < TKX__CHARACTER_SYMBOL) {
@@ -110,69 +110,161 @@ static void add_symbols(tkx__encoder *e, size_t n)
     }
 }
 
-static tkx_status encode_bpe(tkx__encoder *e, const uint8_t *text, size_t n)
+/* A piece that is a token is that token, for some; TKX__NO_ID: merge it. */
+static uint32_t whole_token(const tkx__encoder *e, const uint8_t *text, size_t n)
 {
     const tkx_tokenizer *t = e->tokenizer;
-    tkx_status st;
-    size_t left;
 
-    if (t->ignores_merges) {
-        uint32_t id = tkx__vocab_find(&t->vocab, text, n);
+    return t->ignores_merges ? tkx__vocab_find(&t->vocab, text, n) : TKX__NO_ID;
+}
 
-        if (id != TKX__NO_ID) {
-            tkx__ids_add(e->ids, id);
-            return TKX_OK;
-        }
-    }
+static tkx_status make_symbols(tkx__encoder *e, const uint8_t *text, size_t n)
+{
     e->symbols.n = 0;
     e->symbols.is_failed = false;
-    if (t->is_byte_level)
+    if (e->tokenizer->is_byte_level)
         byte_symbols(e, text, n);
     else
         character_symbols(e, text, n);
-    if (e->symbols.is_failed)
-        return tkx__fail_memory(e->err);
+    return e->symbols.is_failed ? tkx__fail_memory(e->err) : TKX_OK;
+}
+
+static tkx_status encode_bpe(tkx__encoder *e, const uint8_t *text, size_t n)
+{
+    uint32_t id = whole_token(e, text, n);
+    tkx_status st;
+    size_t left;
+
+    if (id != TKX__NO_ID) {
+        tkx__ids_add(e->ids, id);
+        return TKX_OK;
+    }
+    st = make_symbols(e, text, n);
+    if (st != TKX_OK)
+        return st;
     left = e->symbols.n;
-    st = tkx__bpe_merge(&t->merges, e->symbols.data, &left, &e->bpe, e->err);
+    st = tkx__bpe_merge(&e->tokenizer->merges, e->symbols.data, &left, &e->bpe, e->err);
     if (st == TKX_OK)
-        add_symbols(e, left);
+        add_symbols(e, e->symbols.data, left);
     return st;
 }
 
-static tkx_status encode_uncached(tkx__encoder *e, const uint8_t *text, size_t n)
+/* An SPM word has its blanks made signs first. */
+static tkx_status with_signs(tkx__encoder *e, const uint8_t **text, size_t *n)
 {
-    const tkx_tokenizer *t = e->tokenizer;
+    const uint8_t *raw = *text;
 
-    if (t->kind == TKX__TOKENIZER_UNIGRAM)
-        return tkx__unigram_encode(&t->unigram, &t->vocab, text, n, &e->unigram, e->ids,
-                                   e->err);
-    return encode_bpe(e, text, n);
+    if (!e->tokenizer->spm.is_used)
+        return TKX_OK;
+    tkx__buf_reset(&e->word);
+    for (size_t i = 0; i < *n; i++) {
+        if (raw[i] == ' ')
+            tkx__buf_append(&e->word, "\xE2\x96\x81", 3);
+        else
+            tkx__buf_putc(&e->word, (char)raw[i]);
+    }
+    if (e->word.status != TKX_OK)
+        return tkx__fail_memory(e->err);
+    *text = (const uint8_t *)tkx__buf_text(&e->word);
+    *n = e->word.size;
+    return TKX_OK;
 }
 
-/* An SPM word has its blanks made signs first; raw is what the cache knows it by. */
+/* The ids behind `from` are those of a word that the cache is to know by its raw text. */
+static void remember(tkx__encoder *e, const tkx__cache_key *key, const uint8_t *raw,
+                     size_t from)
+{
+    if (!e->ids->is_failed) /* no ids yet: data is NULL */
+        tkx__cache_put(&e->cache, key, raw, e->ids->data ? e->ids->data + from : NULL,
+                       e->ids->n - from);
+}
+
 tkx_status tkx__encode_missed(tkx__encoder *e, const uint8_t *raw, size_t n,
                               const tkx__cache_key *key)
 {
+    const tkx_tokenizer *t = e->tokenizer;
     const uint8_t *text = raw;
     size_t size = n, from = e->ids->n;
-    tkx_status st;
+    tkx_status st = with_signs(e, &text, &size);
 
-    if (e->tokenizer->spm.is_used) {
-        tkx__buf_reset(&e->word);
-        for (size_t i = 0; i < n; i++) {
-            if (raw[i] == ' ')
-                tkx__buf_append(&e->word, "\xE2\x96\x81", 3);
-            else
-                tkx__buf_putc(&e->word, (char)raw[i]);
-        }
-        if (e->word.status != TKX_OK)
-            return tkx__fail_memory(e->err);
-        text = (const uint8_t *)tkx__buf_text(&e->word);
-        size = e->word.size;
+    if (st == TKX_OK && t->kind == TKX__TOKENIZER_UNIGRAM)
+        st = tkx__unigram_encode(&t->unigram, &t->vocab, text, size, &e->unigram, e->ids,
+                                 e->err);
+    else if (st == TKX_OK)
+        st = encode_bpe(e, text, size);
+    if (st == TKX_OK && key)
+        remember(e, key, raw, from);
+    return st;
+}
+
+/* ---- many words ---- */
+
+#define MAX_WORDS 64
+
+typedef struct missed {
+    const tkx__pending_word *of[MAX_WORDS];
+    tkx__bpe_word words[MAX_WORDS];
+    size_t n;
+} missed;
+
+static tkx_status add_missed(tkx__encoder *e, const tkx__pending_word *word, missed *m)
+{
+    const uint8_t *text = word->text;
+    size_t n = word->key.size;
+    tkx__bpe_word *to = &m->words[m->n];
+    tkx_status st = with_signs(e, &text, &n);
+
+    if (st != TKX_OK)
+        return st;
+    to->n = 1;
+    to->symbols[0] = whole_token(e, text, n);
+    if (to->symbols[0] == TKX__NO_ID) {
+        st = make_symbols(e, text, n);
+        if (st != TKX_OK || e->symbols.n > TKX__BPE_WORD)
+            return st;
+        to->n = e->symbols.n;
+        if (to->n > 0)
+            memcpy(to->symbols, e->symbols.data, to->n * sizeof *to->symbols);
     }
-    st = encode_uncached(e, text, size);
-    if (st == TKX_OK && key && !e->ids->is_failed) /* no ids yet: data is NULL */
-        tkx__cache_put(&e->cache, key, raw, e->ids->data ? e->ids->data + from : NULL,
-                       e->ids->n - from);
+    m->of[m->n++] = word;
+    return TKX_OK;
+}
+
+static void merge_missed(tkx__encoder *e, missed *m)
+{
+    const size_t from = e->ids->n;
+
+    tkx__bpe_merge_words(&e->tokenizer->merges, m->words, m->n);
+    for (size_t i = 0; i < m->n; i++) {
+        const tkx__pending_word *word = m->of[i];
+
+        if (tkx__cache_find(&e->cache, &word->key, word->text))
+            continue; /* it stood there twice */
+        add_symbols(e, m->words[i].symbols, m->words[i].n);
+        remember(e, &word->key, word->text, from);
+        e->ids->n = from;
+    }
+    m->n = 0;
+}
+
+tkx_status tkx__encode_all_missed(tkx__encoder *e, const tkx__pending_word *words,
+                                  size_t n)
+{
+    tkx_status st = TKX_OK;
+    missed m = {.n = 0};
+
+    if (e->tokenizer->kind != TKX__TOKENIZER_BPE)
+        return TKX_OK;
+    for (size_t i = 0; i < n && st == TKX_OK; i++) {
+        const tkx__cache_key *key = &words[i].key;
+
+        if (key->size > TKX__BPE_WORD || tkx__cache_find(&e->cache, key, words[i].text))
+            continue;
+        st = add_missed(e, &words[i], &m);
+        if (m.n == MAX_WORDS)
+            merge_missed(e, &m);
+    }
+    if (st == TKX_OK)
+        merge_missed(e, &m);
     return st;
 }

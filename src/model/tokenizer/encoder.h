@@ -14,7 +14,7 @@
 
 /* Words are looked up so many at a time: the memory that one waits for comes while the
    others are cut. */
-#define TKX__BATCH 128
+#define TKX__BATCH 256
 
 typedef struct tkx__pending_word {
     const uint8_t *text;
@@ -44,6 +44,11 @@ struct tkx__encoder {
 /* The ids of one piece, at the end of e->ids, and into the cache unless key is NULL. */
 tkx_status tkx__encode_missed(tkx__encoder *e, const uint8_t *raw, size_t n,
                               const tkx__cache_key *key);
+
+/* Those of the words that the cache does not know, into the cache, as far as it is quicker
+   to encode them together. */
+tkx_status tkx__encode_all_missed(tkx__encoder *e, const tkx__pending_word *words,
+                                  size_t n);
 
 /* One piece more; its bytes must stay until pieces are flushed. */
 tkx_status tkx__encode_piece(tkx__encoder *e, const uint8_t *text, size_t n);

@@ -11,17 +11,22 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/large.h"
 #include "base/mem.h"
 
 #define MAX_PROBES 4096
-#define AHEAD 32 /* pairs whose slots are fetched before they are filled */
+#define AHEAD 32      /* pairs whose slots are fetched before they are filled */
+#define FILTER_BITS 6 /* a pair */
 #define MAX_PACKED_ID ((1u << TKX__PACKED_ID_BITS) - 2) /* the last one is nobody */
 #define MAX_PACKED_RANK ((1u << TKX__PACKED_RANK_BITS) - 1)
+
+const uint64_t tkx__merges_nowhere[2] = {UINT64_MAX, UINT64_MAX};
 
 void tkx__merges_clear(tkx__merges *merges)
 {
     tkx__free(merges->slots);
-    tkx__free(merges->packed);
+    tkx__free(merges->packed_block);
+    tkx__free(merges->filter);
     tkx__free(merges->made);
     tkx__free(merges->small);
     *merges = (tkx__merges){0};
@@ -140,15 +145,20 @@ static bool fits(const tkx__merge *m)
 
 static bool init_packed(tkx__merges *merges, size_t n, size_t n_ranks)
 {
-    size_t n_slots = 64;
+    size_t n_slots = 64, n_bits;
 
     *merges = (tkx__merges){.shift = 64 - 6};
     for (; n_slots < n * 2; n_slots *= 2)
         merges->shift--;
     merges->mask = n_slots + MAX_PROBES - 1;
-    merges->packed = tkx__realloc(NULL, n_slots + MAX_PROBES, sizeof *merges->packed);
+    merges->packed = tkx__large_alloc((n_slots + MAX_PROBES) * sizeof *merges->packed,
+                                      false, &merges->packed_block);
     merges->made = tkx__realloc(NULL, n_ranks, sizeof *merges->made);
-    if (!merges->packed || !merges->made) {
+    merges->filter_shift = 64 - 6;
+    for (n_bits = 64; n_bits < n * FILTER_BITS; n_bits *= 2)
+        merges->filter_shift--;
+    merges->filter = tkx__calloc(n_bits / 64, sizeof *merges->filter);
+    if (!merges->packed || !merges->made || !merges->filter) {
         tkx__merges_clear(merges);
         return false;
     }
@@ -157,27 +167,32 @@ static bool init_packed(tkx__merges *merges, size_t n, size_t n_ranks)
     return true;
 }
 
-static uint64_t *packed_slot(const tkx__merges *merges, const tkx__merge *m)
+static uint64_t packed_pair(const tkx__merge *m)
 {
-    uint64_t pair = tkx__merges_packed_pair((uint32_t)(m->pair >> 32), (uint32_t)m->pair);
-
-    return merges->packed + tkx__merges_packed_place(merges, pair);
+    return tkx__merges_packed_pair((uint32_t)(m->pair >> 32), (uint32_t)m->pair);
 }
 
-/* False when a chain gets too long, or two pairs have one rank. */
+static uint64_t *packed_slot(const tkx__merges *merges, uint64_t pair)
+{
+    return merges->packed + (tkx__merges_packed_hash(pair) >> merges->shift);
+}
+
+/* False when a chain gets too long, or pairs of one rank make different ids. */
 static bool put_packed(tkx__merges *merges, const tkx__merge *m)
 {
-    uint64_t pair = tkx__merges_packed_pair((uint32_t)(m->pair >> 32), (uint32_t)m->pair);
-    uint64_t *slot = packed_slot(merges, m);
+    const uint64_t pair = packed_pair(m);
+    const uint64_t bit = tkx__merges_packed_hash(pair) >> merges->filter_shift;
+    uint64_t *slot = packed_slot(merges, pair);
 
     for (size_t n = 0; n < MAX_PROBES - 1; n++, slot++) {
         if (*slot != UINT64_MAX && *slot >> TKX__PACKED_RANK_BITS != pair)
             continue;
-        if (merges->made[m->rank] != TKX__NO_RANK)
+        if (merges->made[m->rank] != TKX__NO_RANK && merges->made[m->rank] != m->id)
             return false;
         merges->n += *slot == UINT64_MAX;
         *slot = pair << TKX__PACKED_RANK_BITS | m->rank;
         merges->made[m->rank] = m->id;
+        merges->filter[bit >> 6] |= UINT64_C(1) << (bit & 63);
         return true;
     }
     return false;
@@ -205,7 +220,7 @@ static bool pack_list(tkx__merges *merges, const tkx__merge *list, size_t n)
         return false;
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)
-            __builtin_prefetch(packed_slot(merges, &list[i + AHEAD]), 1);
+            __builtin_prefetch(packed_slot(merges, packed_pair(&list[i + AHEAD])), 1);
         if (!put_packed(merges, &list[i])) {
             tkx__merges_clear(merges);
             return false;

@@ -3,8 +3,8 @@
  * model/tokenizer/merges.h - which pairs of symbols merge, in what order and to what.
  *
  * A flat hash of pairs, immutable once finished.  It begins as slots of 16 bytes; where
- * ids and ranks are small enough and no two pairs share a rank, which is nearly always
- * so, it ends up as one word a pair, so that most of it stays in the processor's caches.
+ * ids and ranks are small enough and a rank tells the id, which is nearly always so, it
+ * ends up as one word a pair with a filter before it.
  */
 #ifndef TKX_MODEL_TOKENIZER_MERGES_H
 #define TKX_MODEL_TOKENIZER_MERGES_H
@@ -28,8 +28,11 @@ typedef struct tkx__merge {
 #define TKX__SMALL_IDS 256
 
 typedef struct tkx__merges {
-    tkx__merge *slots;    /* NULL once packed */
-    uint64_t *packed;     /* pair and rank; UINT64_MAX: free */
+    tkx__merge *slots;  /* NULL once packed */
+    uint64_t *packed;   /* pair and rank; UINT64_MAX: free */
+    void *packed_block; /* what it was allocated as */
+    uint64_t *filter;   /* with packed: a bit for each pair's hash */
+    int filter_shift;
     uint32_t *made;       /* by rank, with packed; NULL: first_made + rank */
     uint32_t *small;      /* rank of [left * TKX__SMALL_IDS + right]; NULL: look up */
     uint32_t first_small; /* the id that is 0 there */
@@ -77,26 +80,50 @@ static inline uint64_t tkx__merges_packed_pair(uint32_t left, uint32_t right)
     return (uint64_t)left << TKX__PACKED_ID_BITS | right;
 }
 
-static inline size_t tkx__merges_packed_place(const tkx__merges *merges, uint64_t pair)
+static inline uint64_t tkx__merges_packed_hash(uint64_t pair)
 {
-    return (size_t)(pair * 0x9E3779B97F4A7C15u >> merges->shift);
+    return pair * 0x9E3779B97F4A7C15u;
 }
 
-/* Two slots are looked at without asking: whether a pair merges is as good as random. */
-static inline uint32_t tkx__merges_packed_rank(const tkx__merges *merges, uint32_t left,
-                                               uint32_t right)
+/* A pair and where it may be. */
+typedef struct tkx__merge_place {
+    uint64_t pair;
+    const uint64_t *slot;
+} tkx__merge_place;
+
+extern const uint64_t tkx__merges_nowhere[2];
+
+/* Have a pair's slot on its way, unless the filter, most of which stays in the caches,
+   tells that there is none. */
+static inline tkx__merge_place tkx__merges_fetch(const tkx__merges *merges, uint32_t left,
+                                                 uint32_t right)
 {
     const uint64_t pair = tkx__merges_packed_pair(left, right);
-    const uint64_t *slot = merges->packed + tkx__merges_packed_place(merges, pair);
-    const uint32_t ranks = (1u << TKX__PACKED_RANK_BITS) - 1;
-    const bool is_first = slot[0] >> TKX__PACKED_RANK_BITS == pair;
-    const bool is_second = slot[1] >> TKX__PACKED_RANK_BITS == pair;
-    uint32_t rank = is_second ? (uint32_t)slot[1] & ranks : TKX__NO_RANK;
+    const uint64_t hash = tkx__merges_packed_hash(pair);
+    const uint64_t bit = hash >> merges->filter_shift;
+    const bool may_be = merges->filter[bit >> 6] >> (bit & 63) & 1;
+    const uint64_t *slot = merges->packed + (hash >> merges->shift);
 
-    rank = is_first ? (uint32_t)slot[0] & ranks : rank;
-    if ((rank == TKX__NO_RANK) & (slot[0] != UINT64_MAX) & (slot[1] != UINT64_MAX))
+    slot = may_be ? slot : tkx__merges_nowhere;
+    __builtin_prefetch(slot);
+    return (tkx__merge_place){pair, slot};
+}
+
+/* Its rank.  Two slots are looked at without asking: whether a pair merges is as good as
+   random. */
+static inline uint32_t tkx__merges_rank_at(tkx__merge_place place)
+{
+    const uint64_t *slot = place.slot;
+    const uint32_t ranks = (1u << TKX__PACKED_RANK_BITS) - 1;
+    const uint64_t first = slot[0], second = slot[1];
+    uint32_t rank = TKX__NO_RANK;
+
+    rank =
+        second >> TKX__PACKED_RANK_BITS == place.pair ? (uint32_t)second & ranks : rank;
+    rank = first >> TKX__PACKED_RANK_BITS == place.pair ? (uint32_t)first & ranks : rank;
+    if ((rank == TKX__NO_RANK) & (first != UINT64_MAX) & (second != UINT64_MAX))
         for (slot += 2; *slot != UINT64_MAX; slot++)
-            if (*slot >> TKX__PACKED_RANK_BITS == pair)
+            if (*slot >> TKX__PACKED_RANK_BITS == place.pair)
                 return (uint32_t)*slot & ranks;
     return rank;
 }
@@ -108,7 +135,7 @@ static inline uint32_t tkx__merges_rank(const tkx__merges *merges, uint32_t left
     const tkx__merge *m;
 
     if (merges->packed)
-        return tkx__merges_packed_rank(merges, left, right);
+        return tkx__merges_rank_at(tkx__merges_fetch(merges, left, right));
     m = tkx__merges_find(merges, left, right);
     return m ? m->rank : TKX__NO_RANK;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/large.h"
 #include "base/mem.h"
 #include "model/tokenizer/hash.h"
 
@@ -22,7 +23,7 @@ void tkx__vocab_clear(tkx__vocab *vocab)
 {
     tkx__free(vocab->texts);
     tkx__free(vocab->tokens);
-    tkx__free(vocab->slots);
+    tkx__free(vocab->slots_block);
     *vocab = (tkx__vocab){0};
 }
 
@@ -38,6 +39,7 @@ static bool grow(void *array, size_t *capacity, size_t want, size_t size)
     bigger = tkx__realloc(*place, next, size);
     if (!bigger)
         return false;
+    tkx__large_advise((char *)bigger + *capacity * size, (next - *capacity) * size);
     *place = bigger;
     *capacity = next;
     return true;
@@ -167,8 +169,9 @@ static bool make_slots(tkx__vocab *vocab)
 
     while (n_slots < (vocab->n_tokens + 1) * 2)
         n_slots *= 2;
-    tkx__free(vocab->slots);
-    vocab->slots = tkx__malloc(n_slots * sizeof *vocab->slots);
+    tkx__free(vocab->slots_block);
+    vocab->slots =
+        tkx__large_alloc(n_slots * sizeof *vocab->slots, false, &vocab->slots_block);
     vocab->slot_mask = n_slots - 1;
     vocab->n_indexed = 0;
     vocab->has_equals = false;

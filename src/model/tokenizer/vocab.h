@@ -47,6 +47,7 @@ typedef struct tkx__vocab {
     size_t n_tokens;    /* largest id + 1 */
     size_t tokens_capacity;
     tkx__vocab_slot *slots; /* texts that the model may produce */
+    void *slots_block;      /* what they were allocated as */
     size_t slot_mask;
     size_t n_indexed;
     bool has_equals; /* of two equal texts one is not found */

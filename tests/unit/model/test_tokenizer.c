@@ -313,6 +313,34 @@ START_TEST(both_ways_of_merging_agree_with_a_plain_search)
 }
 END_TEST
 
+/* Words of all lengths merge side by side as each does alone; more than run at a time. */
+START_TEST(words_merge_side_by_side)
+{
+    plain_merges plain_pairs;
+    tkx__merges merges;
+    tkx__bpe_word words[50];
+    uint32_t plain[50][TKX__BPE_WORD];
+    size_t n_plain[50];
+    uint32_t state = 13;
+
+    fill(&plain_pairs, &merges, _i);
+    for (size_t n = 0; n <= 50; n++) {
+        for (size_t i = 0; i < n; i++) {
+            words[i].n = n_plain[i] = chance(&state) % (TKX__BPE_WORD + 1);
+            for (size_t j = 0; j < words[i].n; j++)
+                words[i].symbols[j] = plain[i][j] = chance(&state) % N_SYMBOLS;
+            n_plain[i] = merge_plainly(&plain_pairs, plain[i], n_plain[i]);
+        }
+        tkx__bpe_merge_words(&merges, words, n);
+        for (size_t i = 0; i < n; i++) {
+            ck_assert_uint_eq(words[i].n, n_plain[i]);
+            ck_assert_mem_eq(words[i].symbols, plain[i], n_plain[i] * sizeof **plain);
+        }
+    }
+    tkx__merges_clear(&merges);
+}
+END_TEST
+
 /* ---- broken files ---- */
 
 static const struct {
@@ -472,6 +500,7 @@ int main(void)
     tcase_add_test(tc, stream_holds_back_unfinished_characters);
     tcase_add_test(tc, a_stream_does_not_wait_for_ever);
     tcase_add_test(tc, a_word_of_a_megabyte_takes_its_time_and_no_more);
+    tcase_add_loop_test(tc, words_merge_side_by_side, 0, N_WAYS);
     tcase_add_loop_test(tc, both_ways_of_merging_agree_with_a_plain_search, 0, N_WAYS);
     tcase_add_loop_test(tc, broken_files_say_what_is_wrong, 0,
                         (int)(sizeof broken / sizeof broken[0]));
