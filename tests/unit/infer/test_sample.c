@@ -12,7 +12,7 @@
 #include "support/suite.h"
 #include "weights.h"
 
-#define N 1000
+#define N 5000 /* more than are sorted at once, and some blocks */
 
 static tkx__token_sampler *sampler;
 static float *logits;
@@ -182,6 +182,32 @@ START_TEST(draws_follow_the_probabilities)
 }
 END_TEST
 
+/* Of the whole vocabulary: by sums of blocks what going through all ids gives. */
+START_TEST(draws_by_cumulative_probability)
+{
+    tkx__sample_params p = {3, -1, 1, 0, NULL};
+    tkx__rng rng = {11};
+    static double probs[N];
+    const int64_t *ids;
+    const double *all;
+    float logprob;
+
+    ck_assert_uint_eq(tkx__sample_filter(sampler, logits, &p, NULL, 0, &ids, &all), N);
+    memcpy(probs, all, sizeof probs);
+    for (int i = 0; i < 2000; i++) {
+        tkx__rng copy = rng;
+        double u = tkx__rng_uniform(&copy);
+        int64_t id = tkx__sample_token(sampler, logits, &p, NULL, 0, &rng, &logprob);
+        double before = 0;
+
+        for (int64_t j = 0; j < id; j++)
+            before += probs[j];
+        ck_assert_double_le(before, u + 1e-12);
+        ck_assert_double_gt(before + probs[id], u - 1e-12);
+    }
+}
+END_TEST
+
 START_TEST(logprob_modes)
 {
     tkx__sample_params p = {0.5f, 3, 1, TKX__LOGPROB_RAW, NULL};
@@ -323,6 +349,7 @@ int main(void)
     tcase_add_test(tc, ties_at_the_cut_keep_low_ids);
     tcase_add_test(tc, generator_is_splitmix64);
     tcase_add_test(tc, draws_follow_the_probabilities);
+    tcase_add_test(tc, draws_by_cumulative_probability);
     tcase_add_test(tc, logprob_modes);
     tcase_add_test(tc, top_is_sorted);
     tcase_add_test(tc, extras_change_the_logits);
