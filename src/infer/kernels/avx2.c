@@ -76,7 +76,6 @@ void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *r
     int32_t *sum = (int32_t *)(void *)(row + tkx__act_sum_offset(form, n));
     int16_t *sum16 = (int16_t *)(void *)sum;
     int16_t *sum32 = (int16_t *)(void *)(row + tkx__act_sum32_offset(n));
-    int16_t *wide = (int16_t *)(void *)(row + tkx__act_wide_offset(n));
     int32_t *start = (int32_t *)(void *)(row + tkx__act_start_offset(form, n));
 
     for (size_t b = 0; b < n / block; b++) {
@@ -98,10 +97,6 @@ void tkx__avx2_quantize(tkx__act_form form, const float *x, size_t n, uint8_t *r
                     4);
                 start[i / 32] = _mm256_extract_epi32(pairs, 0);
                 sum[i / 32] = first + second;
-                _mm256_storeu_si256((__m256i_u *)(void *)(wide + i),
-                                    _mm256_cvtepi8_epi16(_mm256_castsi256_si128(q)));
-                _mm256_storeu_si256((__m256i_u *)(void *)(wide + i + 16),
-                                    _mm256_cvtepi8_epi16(_mm256_extracti128_si256(q, 1)));
             } else {
                 pairs = starts(pairs, 5);
                 start[i / 16] = _mm256_extract_epi32(pairs, 0);

@@ -19,9 +19,14 @@ typedef struct panel32 {
     float m[2][8];
 } panel32;
 
-/* 32 columns of 16 rows of Q8_0, two columns of 8 rows to a register. */
+/*
+ * 32 columns of 16 rows of Q8_0: |w|, and all bits set where w is negative.  There x ^ sign
+ * is -x - 1, so carry, the sum of those |w|, is missing in the sum of products.
+ */
 typedef struct panel8 {
-    _Alignas(64) int16_t q[16][2][16];
+    _Alignas(64) uint8_t size[8][2][32];
+    uint8_t sign[8][2][32];
+    int32_t carry[2][8];
     float d[2][8];
 } panel8;
 
@@ -43,7 +48,6 @@ typedef struct tkx__panel_group {
     const float *d[TKX__PANEL_TOKENS];
     const uint8_t *sum[TKX__PANEL_TOKENS];   /* int32 per 32, or int16 per 16 */
     const uint8_t *sum32[TKX__PANEL_TOKENS]; /* int16 per 32 */
-    const int16_t *wide[TKX__PANEL_TOKENS];  /* q again, for Q8_0 */
     const uint8_t *start[TKX__PANEL_TOKENS]; /* int16[2] per 32 or per 16 */
     float *out[TKX__PANEL_TOKENS];           /* [16] */
 } tkx__panel_group;

@@ -251,25 +251,25 @@ TKX__INLINE void unpack32(tkx__wtype type, const uint8_t *const strip[2], size_t
 
 static void unpack_q8_0(const uint8_t *const strip[2], size_t n_blocks, void *panel)
 {
-    const __m256i first = /* bytes 0 and 1 of each 4 to upper halves */
-        _mm256_setr_epi32(0x01800080, 0x05800480, 0x09800880, 0x0d800c80, 0x01800080,
-                          0x05800480, 0x09800880, 0x0d800c80);
-    const __m256i second = _mm256_add_epi8(first, _mm256_set1_epi32(0x02000200));
     panel8 *out = panel;
 
     for (size_t b = 0; b < n_blocks; b++, out++) {
         TKX__UNROLL
         for (int half = 0; half < 2; half++) {
             const uint8_t *p = strip[half] + b * 34 * TKX__STRIP_ROWS;
+            __m256i carry = _mm256_setzero_si256(); /* 8 * 2 * 128 at most */
 
-            for (int i = 0; i < 8; i++) {
-                __m256i v = load256(p + 2 * TKX__STRIP_ROWS + 32 * i);
+            TKX__UNROLL
+            for (int s = 0; s < 8; s++) {
+                __m256i w = load256(p + 2 * TKX__STRIP_ROWS + 32 * s);
+                __m256i size = _mm256_abs_epi8(w);
+                __m256i sign = _mm256_cmpgt_epi8(_mm256_setzero_si256(), w);
 
-                store256(out->q[2 * i][half],
-                         _mm256_srai_epi16(_mm256_shuffle_epi8(v, first), 8));
-                store256(out->q[2 * i + 1][half],
-                         _mm256_srai_epi16(_mm256_shuffle_epi8(v, second), 8));
+                store256(out->size[s][half], size);
+                store256(out->sign[s][half], sign);
+                carry = _mm256_sub_epi16(carry, _mm256_maddubs_epi16(size, sign));
             }
+            store256(out->carry[half], _mm256_madd_epi16(carry, _mm256_set1_epi16(1)));
             _mm256_store_ps(out->d[half], strip_halves(p));
         }
     }

@@ -100,19 +100,15 @@ TKX__INLINE void wide_micro8(const panel8 *p, size_t first, size_t n_blocks,
         __m512i dot[TKX__WIDE_TOKENS];
 
         for (size_t t = 0; t < n_tok; t++)
-            dot[t] = _mm512_setzero_si512();
+            dot[t] = _mm512_loadu_si512(p->carry);
         for (int s = 0; s < steps; s++) {
-            __m512i w = _mm512_loadu_si512(p->q[s]);
+            __m512i size = _mm512_loadu_si512(p->size[s]);
+            __m512i sign = _mm512_loadu_si512(p->sign[s]);
 
-            for (size_t t = 0; t < n_tok; t++) {
-                __m512i x = wide4(g->wide[t] + b * 32 + s * 2);
-
-#if TKX__HAS_VNNI
-                dot[t] = _mm512_dpwssd_epi32(dot[t], w, x);
-#else
-                dot[t] = _mm512_add_epi32(dot[t], _mm512_madd_epi16(w, x));
-#endif
-            }
+            for (size_t t = 0; t < n_tok; t++)
+                dot[t] =
+                    dot4(dot[t], size,
+                         _mm512_xor_si512(wide4(g->q[t] + b * 32 + (size_t)s * 4), sign));
         }
         for (size_t t = 0; t < n_tok; t++)
             y[t] = _mm512_fmadd_ps(
@@ -199,7 +195,6 @@ TKX__INLINE void wide_micro256(const panel256 *p, size_t first, size_t n_blocks,
                                          {g->d[t]},                                      \
                                          {g->sum[t]},                                    \
                                          {g->sum32[t]},                                  \
-                                         {g->wide[t]},                                   \
                                          {g->start[t]},                                  \
                                          {g->out[t]}},                                   \
                      1, __VA_ARGS__);                                                    \
@@ -209,7 +204,7 @@ TKX__WIDE(wide_q4_0, wide_micro32, 8, 3, false)
 TKX__WIDE(wide_q4_1, wide_micro32, 8, 0, true)
 TKX__WIDE(wide_q5_0, wide_micro32, 4, 4, false)
 TKX__WIDE(wide_q5_1, wide_micro32, 4, 0, true)
-TKX__WIDE(wide_q8_0, wide_micro8, 16)
+TKX__WIDE(wide_q8_0, wide_micro8, 8)
 TKX__WIDE(wide_q2_k, wide_micro256, 4, 4, 0, true)
 TKX__WIDE(wide_q3_k, wide_micro256, 4, 4, 2, false)
 TKX__WIDE(wide_q4_k, wide_micro256, 8, 8, 0, true)

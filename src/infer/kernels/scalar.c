@@ -76,14 +76,11 @@ void tkx__scalar_quantize(tkx__act_form form, const float *x, size_t n, uint8_t 
         d[b] = quantize_block(x + b * block, block, q + b * block);
     if (form == TKX__ACT_Q8_32) {
         int32_t *sum = (int32_t *)(void *)(row + tkx__act_sum_offset(form, n));
-        int16_t *wide = (int16_t *)(void *)(row + tkx__act_wide_offset(n));
 
         for (size_t b = 0; b < n / 32; b++) {
             sum[b] = sum_q(q + b * 32, 32);
             find_start(q + b * 32, 32, 16, start + 2 * b);
         }
-        for (size_t i = 0; i < n; i++)
-            wide[i] = q[i];
     } else {
         int16_t *sum16 = (int16_t *)(void *)(row + tkx__act_sum_offset(form, n));
         int16_t *sum32 = (int16_t *)(void *)(row + tkx__act_sum32_offset(n));

@@ -21,8 +21,7 @@ typedef enum tkx__act_form {
 
 /*
  * One row of 8-bit activations of n columns, 4-aligned:
- *   Q8_32:  int8 q[n], float d[n / 32], int32 sum[n / 32], int16 wide[n] (q again),
- *           int16 start[n / 32][2]
+ *   Q8_32:  int8 q[n], float d[n / 32], int32 sum[n / 32], int16 start[n / 32][2]
  *   Q8_256: int8 q[n], float d[n / 256], int16 sum16[n / 16], int16 sum32[n / 32],
  *           int16 start[n / 16][2]
  * Sums are of the q of 16 or 32 columns.
@@ -40,17 +39,13 @@ static inline size_t tkx__act_sum_offset(tkx__act_form form, size_t n)
 {
     return n + (form == TKX__ACT_Q8_32 ? n / 32 : n / 256) * 4;
 }
-static inline size_t tkx__act_wide_offset(size_t n)
-{
-    return n + n / 32 * 8;
-}
 static inline size_t tkx__act_sum32_offset(size_t n)
 {
     return n + n / 256 * 4 + n / 16 * 2;
 }
 static inline size_t tkx__act_start_offset(tkx__act_form form, size_t n)
 {
-    return form == TKX__ACT_Q8_32 ? tkx__act_wide_offset(n) + n * 2
+    return form == TKX__ACT_Q8_32 ? tkx__act_sum_offset(form, n) + n / 32 * 4
                                   : tkx__act_sum32_offset(n) + n / 32 * 2;
 }
 /* Bytes from row to row: a whole number of cache lines. */
