@@ -62,7 +62,6 @@ static tkx_status open_model(tkx_local *local, const char *path,
                                       .max_jobs = o->max_requests,
                                       .kernels = o->kernels};
     tkx__dtype dtype = TKX__DTYPE_F32;
-    local_fit fit;
     uint64_t weight_bytes;
     tkx_status st =
         o->weight_type ? tkx__requantise_find(o->weight_type, &dtype, err) : TKX_OK;
@@ -74,12 +73,12 @@ static tkx_status open_model(tkx_local *local, const char *path,
     weight_bytes = o->weight_type ? tkx__requantise_bytes(local->weights, dtype, NULL)
                                   : local->weights->size_bytes;
     report(o, TKX_LOCAL_STAGE_HEADER, 0, local->weights->size_bytes);
-    st = tkx__local_fit(local->weights, weight_bytes, o, &fit, err);
+    st = tkx__local_fit(local->weights, weight_bytes, o, &local->fit, err);
     if (st == TKX_OK && o->weight_type)
         st = quantise(local, o, dtype, err);
     if (st != TKX_OK)
         return st;
-    schedule.kv_blocks = fit.kv_blocks;
+    schedule.kv_blocks = local->fit.kv_blocks;
     st = tkx__schedule_new(local->weights, &schedule, &local->schedule, err);
     if (st != TKX_OK)
         return st;
@@ -189,7 +188,12 @@ tkx_status tkx_local_adapter_load(tkx_local *local, const char *path,
     if (!adapter)
         return tkx__fail_memory(err);
     adapter->local = local;
-    st = tkx__adapter_open(path, local->weights, &adapter->adapter, err);
+    st = tkx__local_adapter_fit(&local->fit, path, tkx__local_adapter_bytes(path), err);
+    if (st == TKX_OK)
+        st = tkx__adapter_open(path, local->weights, &adapter->adapter, err);
+    if (st == TKX_OK) /* an archive may have been packed */
+        st = tkx__local_adapter_fit(
+            &local->fit, path, tkx__adapter_get_info(adapter->adapter).size_bytes, err);
     if (st == TKX_OK && local->compute == TKX_LOCAL_COMPUTE_FAST)
         st = arrange(local, adapter->adapter, err);
     base = st == TKX_OK ? tkx__adapter_get_info(adapter->adapter).base_model : NULL;

@@ -8,46 +8,21 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "client/local_in.h"
+#include "infer/hw_limits.h"
 
 #define DEFAULT_CONTEXT 8192
 #define LEAST_POSITIONS 512
 #define MARGIN_BYTES ((uint64_t)64 << 20)
 
-/* The number in a file of the kernel; UINT64_MAX when there is none ("max"). */
-static uint64_t read_number(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    uint64_t value = UINT64_MAX;
-
-    if (!file)
-        return UINT64_MAX;
-    if (fscanf(file, "%" SCNu64, &value) != 1)
-        value = UINT64_MAX;
-    fclose(file);
-    return value;
-}
-
-/* What this process may use: the cgroup's limit or the machine's memory. */
 static uint64_t memory_limit(void)
 {
-    long n_pages = sysconf(_SC_PHYS_PAGES);
-    long page_bytes = sysconf(_SC_PAGESIZE);
-    uint64_t limits[3] = {
-        read_number("/sys/fs/cgroup/memory.max"),
-        read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-        n_pages > 0 && page_bytes > 0 ? (uint64_t)n_pages * (uint64_t)page_bytes
-                                      : UINT64_MAX,
-    };
-    uint64_t least = limits[0];
+    uint64_t limit = tkx__hw_memory_limit();
 
-    for (int i = 1; i < 3; i++)
-        least = limits[i] < least ? limits[i] : least;
-    return least;
+    return limit ? limit : UINT64_MAX;
 }
 
 static uint64_t needed_bytes(const tkx__weights *w, uint64_t weight_bytes,
@@ -104,4 +79,30 @@ tkx_status tkx__local_fit(const tkx__weights *w, uint64_t weight_bytes,
             return too_large(w, out, err);
         positions /= 2;
     }
+}
+
+/* ---- an adapter beside it ---- */
+
+tkx_status tkx__local_adapter_fit(const local_fit *fit, const char *path, uint64_t bytes,
+                                  tkx_error **err)
+{
+    if (bytes <= fit->available_bytes - fit->needed_bytes)
+        return TKX_OK;
+    return tkx__fail(err, TKX_ERR_LIMIT,
+                     "the adapter %s does not fit: it takes %" PRIu64
+                     " MiB beside the %" PRIu64 " MiB of model and cache, and %" PRIu64
+                     " MiB may be used; take a smaller cache or a higher limit",
+                     path, (bytes >> 20) + 1, fit->needed_bytes >> 20,
+                     fit->available_bytes >> 20);
+}
+
+uint64_t tkx__local_adapter_bytes(const char *path)
+{
+    char file[4200];
+    struct stat sb;
+
+    snprintf(file, sizeof file, "%.4096s/adapter_model.safetensors", path);
+    if (stat(file, &sb) != 0 && stat(path, &sb) != 0)
+        return 0; /* who opens it says so */
+    return sb.st_size > 0 ? (uint64_t)sb.st_size : 0;
 }

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "infer/adapter_in.h"
+#include "infer/hw_limits.h"
 
 #define CONFIG_NAME "adapter_config.json"
 #define TENSORS_NAME "adapter_model.safetensors"
@@ -258,9 +259,12 @@ static tkx_status open_archive(const char *path, const void *bytes, size_t size,
 
 static void init(adapter_files *files)
 {
+    uint64_t half = tkx__hw_memory_limit() / 2; /* a buffer that grows is there twice */
+
     memset(files, 0, sizeof *files);
     tkx__buf_init(&files->config, MAX_CONFIG_BYTES);
-    tkx__buf_init(&files->tensors, MAX_TENSOR_BYTES);
+    tkx__buf_init(&files->tensors,
+                  half != 0 && half < MAX_TENSOR_BYTES ? (size_t)half : MAX_TENSOR_BYTES);
 }
 
 tkx_status tkx__adapter_files_parse(const void *bytes, size_t size, const char *what,

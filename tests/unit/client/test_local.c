@@ -5,6 +5,7 @@
 
 #include <tkx/local.h>
 
+#include "client/local_in.h"
 #include "support/suite.h"
 
 #define LLAMA TKX_TEST_DATA "/models/llama"
@@ -209,6 +210,38 @@ START_TEST(applies_adapters_and_labels)
 }
 END_TEST
 
+/* Adapters count: what is left beside model and cache must hold them. */
+START_TEST(an_adapter_that_does_not_fit)
+{
+    tkx_local_options options = TKX_LOCAL_OPTIONS_INIT;
+    tkx__weights *weights;
+    tkx_local *tight;
+    tkx_local_adapter *adapter;
+    tkx_error *err = NULL;
+    local_fit fit;
+
+    options.max_positions = 512;
+    options.max_memory_bytes = UINT64_MAX;
+    ck_assert_int_eq(tkx__weights_open(LLAMA, &weights, NULL), TKX_OK);
+    ck_assert_int_eq(tkx__local_fit(weights, weights->size_bytes, &options, &fit, NULL),
+                     TKX_OK);
+    tkx__weights_free(weights);
+    options.max_memory_bytes = fit.needed_bytes + 4000;
+    ck_assert_int_eq(tkx_local_open(LLAMA, &options, &tight, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_local_adapter_load(tight, LLAMA "/adapters/r4", &adapter, &err),
+                     TKX_ERR_LIMIT);
+    ck_assert_ptr_nonnull(strstr(tkx_error_message(err), "beside the"));
+    tkx_error_free(err);
+    tkx_local_free(tight);
+    options.max_memory_bytes = fit.needed_bytes + (1 << 20);
+    ck_assert_int_eq(tkx_local_open(LLAMA, &options, &tight, NULL), TKX_OK);
+    ck_assert_int_eq(tkx_local_adapter_load(tight, LLAMA "/adapters/r4", &adapter, NULL),
+                     TKX_OK);
+    tkx_local_adapter_unload(adapter);
+    tkx_local_free(tight);
+}
+END_TEST
+
 static uint64_t n_quantised;
 
 static void on_progress(tkx_local_stage stage, uint64_t done, uint64_t total,
@@ -321,6 +354,7 @@ int main(void)
     tcase_add_test(tc, stops_at_strings);
     tcase_add_test(tc, refuses_what_it_cannot);
     tcase_add_test(tc, applies_adapters_and_labels);
+    tcase_add_test(tc, an_adapter_that_does_not_fit);
     tcase_add_test(tc, quantises_while_loading);
     tcase_add_test(tc, completes_futures);
     suite_add_tcase(suite, tc);
