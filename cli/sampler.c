@@ -16,7 +16,7 @@ cli_option *cli_sampler_local_options(cli_sampler *s, cli_option *rows)
     const cli_option ours[] = {
         {"local", CLI_STRING, &s->model, "MODEL",
          "compute here: a model folder or GGUF file", 0, 0, NULL},
-        {"adapter", CLI_STRING, &s->adapter_path, "DIR|TAR",
+        {"adapter", CLI_STRINGS, &s->adapters, "DIR|TAR",
          "apply an adapter: the service's archive, packed or not", 0, 0, NULL},
         {"compute", CLI_STRING, &s->compute, "MODE", "f32 or fast (fast)", 0, 0, NULL},
         {"weights", CLI_STRING, &s->weight_type, "TYPE",
@@ -108,6 +108,9 @@ int cli_sampler_check(cli_sampler *s)
 {
     if (find_mode(s) != CLI_OK)
         return CLI_USAGE;
+    if (s->adapters.n_items > 1)
+        return usage("give one --adapter: a request is answered by one");
+    s->adapter_path = s->adapters.n_items ? s->adapters.items[0] : NULL;
     if (strcmp(s->compute, "fast") != 0 && strcmp(s->compute, "f32") != 0) {
         cli_error("--compute %s: expected f32 or fast", s->compute);
         return CLI_USAGE;
@@ -184,6 +187,7 @@ void cli_sampler_close(cli_sampler *s)
     cli_connection_close(&s->connection);
     tkx_local_adapter_unload(s->adapter);
     tkx_local_free(s->local);
+    cli_list_clear(&s->adapters);
 }
 
 void cli_sampler_say(const cli_sampler *s, const tkx_sample_label *label)

@@ -17,6 +17,7 @@ typedef struct cli_sampler {
     const char *base_model;
     const char *model_path;
     const char *model; /* --local */
+    cli_list adapters; /* --adapter: one at most */
     const char *adapter_path;
     const char *compute;
     const char *weight_type; /* --weights; NULL: as stored */

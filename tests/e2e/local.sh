@@ -80,6 +80,8 @@ run 2 "$tkx" logprobs --backend remote --local "$models/llama" --adapter "$model
 says "--adapter is applied here"
 run 2 "$tkx" sample --local "$models/llama" --prompt x --system "be kind"
 says "--system is for --chat"
+run 2 "$tkx" sample --local "$models/llama" --prompt x --adapter a --adapter b
+says "give one --adapter"
 run 2 "$tkx" sample --local "$models/llama" --prompt x --stop ''
 says "--stop ''"
 run 1 "$tkx" sample --local "$models/llama" --prompt x --min-p -1
