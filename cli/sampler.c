@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "loading.h"
 #include "output.h"
 
 cli_option *cli_sampler_local_options(cli_sampler *s, cli_option *rows)
@@ -139,14 +140,21 @@ static int open_local(cli_sampler *s)
 {
     tkx_local_options options = TKX_LOCAL_OPTIONS_INIT;
     const char *warning = NULL;
+    cli_loading loading;
     tkx_error *err = NULL;
+    tkx_status st;
 
     options.compute =
         strcmp(s->compute, "f32") == 0 ? TKX_LOCAL_COMPUTE_F32 : TKX_LOCAL_COMPUTE_FAST;
     options.weight_type = s->weight_type;
     options.n_threads = (int)s->n_threads;
     options.max_memory_bytes = (uint64_t)s->max_memory_mib << 20;
-    if (tkx_local_open(s->model, &options, &s->local, &err) != TKX_OK)
+    options.on_progress = cli_loading_report;
+    options.user_data = &loading;
+    cli_loading_begin(&loading);
+    st = tkx_local_open(s->model, &options, &s->local, &err);
+    cli_loading_end(&loading);
+    if (st != TKX_OK)
         return cli_fail(err, "cannot open the model %s", s->model);
     if (s->adapter_path &&
         tkx_local_adapter_load(s->local, s->adapter_path, &s->adapter, &err) != TKX_OK)
