@@ -79,6 +79,8 @@ int main(int argc, char **argv)
     need(tkx_sampler_new(&options, &sampler, &err), "sampler");
 
     int32_t *tokens = encode(tokenizer, argv[3], &n);
+    if (!tokens)
+        return 1;
     const tkx_chunk chunk = tkx_chunk_text(tokens, n);
     request.prompt = (tkx_model_input){&chunk, 1};
     request.params.has_max_tokens = true;
