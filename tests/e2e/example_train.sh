@@ -13,5 +13,3 @@ says "usage: "
 run 1 "$TKX_BIN/tkx-example-train" no/such-model bytes
 says "no/such-model"
 stop_server
-run 1 "$TKX_BIN/tkx-example-train"
-says "create_lora: "
