@@ -150,4 +150,11 @@ prints '"weight_type":"Q8_0"'
 run 1 "$tkx" sample --local "$models/qwen2" --weights q9 --prompt-tokens 1,2
 says "q8_0 and q4_0"
 run 0 "$tkx" doctor --json
+prints '"has_api_key":(true|false)'
 prints '"warnings":\['
+mkdir -p "$HOME/.tinker"
+printf '{"default":"k","keys":{}}' >"$HOME/.tinker/credentials.json"
+chmod 644 "$HOME/.tinker/credentials.json"
+run 0 env -u TINKER_API_KEY "$tkx" doctor
+prints '^key +none'
+prints '^warning: no key can be used: .*credentials.json'
