@@ -70,7 +70,8 @@ tkx_status tkx__local_fit(const tkx__weights *w, uint64_t weight_bytes,
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "a KV cache of %zu positions",
                          positions);
     for (;;) {
-        out->kv_blocks = tkx__kv_blocks_for(positions);
+        out->kv_blocks =
+            tkx__kv_blocks_for(positions) + 1; /* one that the scheduler keeps */
         out->needed_bytes = needed_bytes(w, weight_bytes, out->kv_blocks, is_fast,
                                          is_fast ? TKX__COMPUTE_FAST : TKX__COMPUTE_F32);
         if (out->needed_bytes <= out->available_bytes)

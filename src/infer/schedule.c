@@ -118,7 +118,8 @@ static tkx_status make(tkx__schedule *s, const tkx__schedule_options *o, tkx_err
         st = make_lists(s, err);
     if (st != TKX_OK)
         return st;
-    s->max_positions = o->kv_blocks * TKX__KV_BLOCK;
+    /* a sample has the prompt's last block as a copy of its own, beside the prompt's */
+    s->max_positions = (o->kv_blocks > 1 ? o->kv_blocks - 1 : 1) * TKX__KV_BLOCK;
     if (s->weights->config.max_positions < s->max_positions)
         s->max_positions = s->weights->config.max_positions;
     if (pthread_create(&s->thread, NULL, compute, s) != 0)

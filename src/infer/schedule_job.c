@@ -173,10 +173,10 @@ tkx_status tkx__job_new(const tkx__schedule *s, const tkx__job_spec *spec, tkx__
     tkx__job *job;
     tkx_status st;
 
-    if (resolved.max_tokens == SIZE_MAX)
+    if (resolved.max_tokens == SIZE_MAX) /* one at least: 0 would ask for no sample */
         resolved.max_tokens = resolved.n_prompt < s->max_positions
                                   ? s->max_positions - resolved.n_prompt
-                                  : 0;
+                                  : 1;
     st = check(s, &resolved, err);
     if (st != TKX_OK)
         return st;

@@ -364,11 +364,35 @@ START_TEST(stops_at_ids_and_where_told)
 }
 END_TEST
 
+/* Without a limit a sample goes on to the context's end, or to that of a small cache. */
+START_TEST(goes_on_to_the_end)
+{
+    tkx__schedule_options options = {.compute = TKX__COMPUTE_F32,
+                                     .kv_blocks = _i ? 4 : 64};
+    size_t end = _i ? 96 : weights->config.max_positions;
+    tkx__schedule *s = new_schedule(&options);
+    outcome o;
+    tkx__job_spec spec;
+
+    ck_assert_uint_eq(tkx__schedule_max_positions(s), end);
+    outcome_init(&o);
+    spec = spec_of("p7.tokens", &o);
+    spec.max_tokens = SIZE_MAX;
+    run(s, &spec, &o);
+    ck_assert_int_eq(o.status, TKX_OK);
+    ck_assert_uint_eq(o.result->sequences[0].n, end - 7);
+    ck_assert(!o.result->sequences[0].is_stop);
+    outcome_clear(&o);
+    tkx__schedule_free(s);
+}
+END_TEST
+
 START_TEST(refuses_what_cannot_be)
 {
     static const tkx__schedule_options options = {
         .compute = TKX__COMPUTE_F32, .kv_blocks = 4, .max_jobs = 2};
     tkx__schedule *s = new_schedule(&options);
+    static const int32_t full[128] = {1};
     int32_t bad = 336;
     outcome o[2];
     tkx__job_spec spec;
@@ -383,6 +407,10 @@ START_TEST(refuses_what_cannot_be)
     ck_assert_int_eq(tkx__schedule_submit(s, &spec, NULL, NULL),
                      TKX_ERR_INVALID_ARGUMENT);
     spec.params.top_p = 1;
+    spec.max_tokens = SIZE_MAX; /* all that is left, but nothing is */
+    spec.prompt = full;
+    spec.n_prompt = sizeof full / sizeof full[0];
+    ck_assert_int_eq(tkx__schedule_submit(s, &spec, NULL, NULL), TKX_ERR_LIMIT);
     spec.prompt = &bad;
     spec.n_prompt = 1;
     ck_assert_int_eq(tkx__schedule_submit(s, &spec, NULL, NULL),
@@ -444,6 +472,7 @@ int main(void)
     tcase_add_test(tc, turns_share_their_prefix);
     tcase_add_test(tc, logits_that_are_no_numbers_fail);
     tcase_add_test(tc, stops_at_ids_and_where_told);
+    tcase_add_loop_test(tc, goes_on_to_the_end, 0, 2);
     tcase_add_test(tc, refuses_what_cannot_be);
     tcase_add_test(tc, cancels);
     suite_add_tcase(suite, tc);
