@@ -507,13 +507,27 @@ static void strip_tile(const tkx__tile *t)
     }
 }
 
-/* From this many tokens on, unpacking once pays: measured with two threads, which share
-   the way to memory. */
-#define PANEL_TOKENS 24
+/* From this many tokens on, unpacking once pays: the more operations unpacking takes, the
+   earlier. */
+static size_t panel_tokens(tkx__wtype type)
+{
+    switch (type) {
+    case TKX__W_Q4_0:
+    case TKX__W_Q4_1:
+    case TKX__W_Q8_0:
+        return 24;
+    case TKX__W_Q5_0:
+    case TKX__W_Q5_1:
+    case TKX__W_Q4_K:
+        return 14;
+    default:
+        return 9;
+    }
+}
 
 void tkx__avx2_panel_q(const tkx__tile *t)
 {
-    if (t->n_tok < PANEL_TOKENS)
+    if (t->n_tok < panel_tokens(t->type))
         strip_tile(t);
     else
         tkx__panel_tile(t, find_micro(t->type), TKX__STRIP_TOKENS);
