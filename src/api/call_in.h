@@ -5,6 +5,7 @@
 
 #include "api/auth.h"
 #include "api/call.h"
+#include "api/http_error.h"
 
 #define TKX__CONNECT_TIMEOUT_MS 5000
 
@@ -43,12 +44,23 @@ static inline bool tkx__call_past_deadline(const tkx__call *call)
     return call->spec.deadline_ms && tkx__site_now(call->site) >= call->spec.deadline_ms;
 }
 
+/* The end: reply is borrowed from the transport, error handed over.  The call is gone. */
+void tkx__call_finish(tkx__call *call, tkx__reply *reply, tkx_error *error);
+/* The facts of the latest send, for an error. */
+tkx__attempt tkx__call_attempt(const tkx__call *call);
+/* A new call: new idempotency key, inner count from 0. */
+void tkx__call_begin_again(tkx__call *call);
+
 /* OK: under way, or waiting for a key or a breaker. */
 tkx_status tkx__call_try_send(tkx__call *call, tkx_error **err);
-/* What comes of it. */
+/* The same, or the end. */
+void tkx__call_send_now(tkx__call *call);
+/* What comes of it (call_reply.c). */
 void tkx__call_on_reply(tkx__reply *reply, void *call);
 void tkx__call_wait_for_key(tkx__call *call);
 /* Send after a while, at the deadline at the latest.  False: no memory for a timer. */
 bool tkx__call_send_later(tkx__call *call, int64_t delay_ms);
+/* The same, or the end. */
+void tkx__call_pause(tkx__call *call, int64_t delay_ms);
 
 #endif

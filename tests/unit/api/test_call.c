@@ -9,6 +9,7 @@
 #include "api/backoff.h"
 #include "api/call.h"
 #include "api/http_error.h"
+#include "support/fail_alloc.h"
 #include "support/fake_io.h"
 #include "support/suite.h"
 
@@ -307,6 +308,27 @@ START_TEST(no_memory_to_send_is_an_error_at_once)
 }
 END_TEST
 
+/* Loop: answered so that it would wait and try again, or pause. */
+START_TEST(no_memory_to_wait_is_an_error_at_once)
+{
+    static const int statuses[] = {503, 402};
+    int was_hit = 1;
+
+    for (size_t n = 1; was_hit; n++) {
+        start(10, true);
+        fail_alloc_begin(n);
+        fake_io_answer(w.io, n - 1, statuses[_i], NULL, "{}");
+        was_hit = fail_alloc_hit();
+        fail_alloc_end();
+        ck_assert_int_eq(w.n_done, was_hit);
+        ck_assert_int_eq(w.status, was_hit ? TKX_ERR_NO_MEMORY : TKX_OK);
+        tkx__call_cancel(w.call);
+        w.n_done = 0;
+        w.status = TKX_OK;
+    }
+}
+END_TEST
+
 START_TEST(each_refused_value_is_named)
 {
     static const char answer[] =
@@ -357,6 +379,7 @@ int main(void)
     tcase_add_test(tc, an_oversized_answer_is_final);
     tcase_add_test(tc, cancel_in_any_state_leaves_nothing);
     tcase_add_test(tc, no_memory_to_send_is_an_error_at_once);
+    tcase_add_loop_test(tc, no_memory_to_wait_is_an_error_at_once, 0, 2);
     tcase_add_test(tc, each_refused_value_is_named);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
