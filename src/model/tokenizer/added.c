@@ -175,7 +175,7 @@ bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, siz
         match->id = token->id;
         match->start = token->strips_left ? blanks_before(text, from, at) : at;
         match->stop = token->strips_right ? blanks_after(text, n, at + size) : at + size;
-        *scan_at = match->stop;
+        *scan_at = at + size; /* blanks that it takes may begin the next one */
         return true;
     }
     return false;

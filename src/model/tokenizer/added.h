@@ -48,7 +48,8 @@ typedef struct tkx__added_match {
 
 /*
  * The next token in valid UTF-8 text[from..n), the longest of the leftmost.  *scan_at is
- * where to look (from, at first) and is moved behind the match.  false: none left.
+ * where to look (from, at first) and is moved behind the token.  It may begin before
+ * `from`, among blanks that the one before took, as with the reference.  false: none left.
  */
 bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, size_t from,
                      size_t *scan_at, bool skips_special, tkx__added_match *match);

@@ -89,6 +89,25 @@ tkx_status tkx__build_token(tkx_tokenizer *t, uint64_t id, const char *text, siz
     return st;
 }
 
+tkx_status tkx__build_rename(tkx_tokenizer *t, uint32_t id, const char *text, size_t n,
+                             tkx_error **err)
+{
+    uint8_t *bytes = tkx__malloc(n + 1);
+    ptrdiff_t size = -1;
+    tkx_status st;
+
+    if (!bytes)
+        return tkx__fail_memory(err);
+    if (t->is_byte_level)
+        size = tkx__build_unspell(text, n, bytes);
+    if (size >= 0)
+        st = tkx__vocab_rename(&t->vocab, id, bytes, (size_t)size, err);
+    else
+        st = tkx__vocab_rename(&t->vocab, id, text, n, err);
+    tkx__free(bytes);
+    return st;
+}
+
 tkx_status tkx__build_index(tkx_tokenizer *t, tkx_error **err)
 {
     const tkx__vocab *vocab = &t->vocab;

@@ -18,6 +18,10 @@ ptrdiff_t tkx__build_unspell(const char *text, size_t n, uint8_t *out);
 tkx_status tkx__build_token(tkx_tokenizer *t, uint64_t id, const char *text, size_t n,
                             unsigned flags, tkx_error **err);
 
+/* Have the token that was set last decode to the normal form of its text. */
+tkx_status tkx__build_rename(tkx_tokenizer *t, uint32_t id, const char *text, size_t n,
+                             tkx_error **err);
+
 /* Index every token that the model may produce; then byte tokens by value. */
 tkx_status tkx__build_index(tkx_tokenizer *t, tkx_error **err);
 

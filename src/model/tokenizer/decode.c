@@ -185,15 +185,16 @@ void tkx__decoding_push(tkx__decoding *d, int64_t id)
 {
     const tkx__token *token;
     const uint8_t *text;
+    size_t size;
 
     if (id < 0 || !tkx__vocab_has(d->vocab, (uint64_t)id))
         return;
     token = &d->vocab->tokens[id];
     if (d->skips_special && (token->flags & TKX__TOKEN_SPECIAL))
         return;
-    text = tkx__vocab_text(d->vocab, (uint32_t)id);
+    text = tkx__vocab_shown(d->vocab, (uint32_t)id, &size);
     if (d->decoder->is_byte_level) {
-        tkx__buf_append(&d->bytes, text, token->size);
+        tkx__buf_append(&d->bytes, text, size);
         decide_bytes(d);
     } else if (d->decoder->has_byte_tokens && (token->flags & TKX__TOKEN_BYTE)) {
         push_byte(d, token->byte);
@@ -202,7 +203,7 @@ void tkx__decoding_push(tkx__decoding *d, int64_t id)
         d->is_bad_run = false;
         if (d->decoder->is_spaced && !d->is_first)
             emit(d, " ", 1);
-        push_text(d, text, token->size);
+        push_text(d, text, size);
     }
     d->is_first = false;
 }

@@ -317,6 +317,8 @@ static tkx_status put_added(loading *l, const added_fields *a)
     st = tkx__normalizer_apply(&t->normalizer, text, n, buffers, &text, &n, l->err);
     if (st == TKX_OK)
         st = tkx__added_put(&t->normalized_added, &token, text, n, l->err);
+    if (st == TKX_OK && t->normalizer.n_steps > 0)
+        st = tkx__build_rename(t, token.id, (const char *)text, n, l->err);
     tkx__buf_clear(&buffers[0]);
     tkx__buf_clear(&buffers[1]);
     return st;
@@ -362,9 +364,11 @@ static void find_spm(tkx_tokenizer *t)
     const tkx__norm_step *steps = t->normalizer.steps;
     const tkx__cut *cut = &t->pretok.cuts[0];
     size_t n_steps = t->normalizer.n_steps, n_cuts = t->pretok.n_cuts;
-    /* After every blank has become a sign, a split at blanks does nothing. */
+    /* After every blank has become a sign, a split at blanks does nothing, unless what is
+       no blank is to go. */
     bool is_uncut = n_cuts == 0 || (n_cuts == 1 && cut->splitter.text_size == 1 &&
-                                    cut->splitter.text[0] == ' ');
+                                    cut->splitter.text[0] == ' ' &&
+                                    !(cut->is_inverted && cut->behavior == TKX__REMOVED));
 
     if (t->kind != TKX__TOKENIZER_BPE || t->is_byte_level ||
         t->normalized_added.n_tokens > 0)

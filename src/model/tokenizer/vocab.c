@@ -75,30 +75,69 @@ tkx_status tkx__vocab_reserve(tkx__vocab *vocab, size_t n, size_t total, tkx_err
     return TKX_OK;
 }
 
-tkx_status tkx__vocab_set(tkx__vocab *vocab, uint64_t id, const void *text, size_t size,
-                          unsigned flags, tkx_error **err)
+static tkx_status add_text(tkx__vocab *vocab, const void *text, size_t size,
+                           tkx_error **err)
 {
-    tkx__token *token;
-
-    if (id >= TKX__MAX_VOCAB)
-        return tkx__fail(err, TKX_ERR_LIMIT, "token id %llu is larger than %u",
-                         (unsigned long long)id, TKX__MAX_VOCAB - 1);
     if (size > MAX_TEXTS - vocab->texts_size)
         return tkx__fail(err, TKX_ERR_LIMIT, "the tokens' texts pass 1 GiB");
-    if ((id >= vocab->tokens_capacity && !grow_tokens(vocab, (size_t)id)) ||
-        (vocab->texts_size + size >= vocab->texts_capacity &&
-         !grow_texts(vocab, vocab->texts_size + size)))
+    if (vocab->texts_size + size >= vocab->texts_capacity &&
+        !grow_texts(vocab, vocab->texts_size + size))
         return tkx__fail_memory(err);
-    for (; vocab->n_tokens <= id; vocab->n_tokens++)
-        vocab->tokens[vocab->n_tokens] = (tkx__token){0};
-    token = &vocab->tokens[id];
-    token->at = (uint32_t)vocab->texts_size;
-    token->size = (uint32_t)size;
-    token->flags = (uint8_t)(flags | TKX__TOKEN_DEFINED);
     if (size > 0)
         memcpy(vocab->texts + vocab->texts_size, text, size);
     vocab->texts_size += size;
     return TKX_OK;
+}
+
+tkx_status tkx__vocab_set(tkx__vocab *vocab, uint64_t id, const void *text, size_t size,
+                          unsigned flags, tkx_error **err)
+{
+    const size_t at = vocab->texts_size;
+    tkx__token *token;
+    tkx_status st;
+
+    if (id >= TKX__MAX_VOCAB)
+        return tkx__fail(err, TKX_ERR_LIMIT, "token id %llu is larger than %u",
+                         (unsigned long long)id, TKX__MAX_VOCAB - 1);
+    if (id >= vocab->tokens_capacity && !grow_tokens(vocab, (size_t)id))
+        return tkx__fail_memory(err);
+    st = add_text(vocab, text, size, err);
+    if (st != TKX_OK)
+        return st;
+    for (; vocab->n_tokens <= id; vocab->n_tokens++)
+        vocab->tokens[vocab->n_tokens] = (tkx__token){0};
+    token = &vocab->tokens[id];
+    token->at = (uint32_t)at;
+    token->size = (uint32_t)size;
+    token->flags = (uint8_t)(flags | TKX__TOKEN_DEFINED);
+    return TKX_OK;
+}
+
+tkx_status tkx__vocab_rename(tkx__vocab *vocab, uint32_t id, const void *text,
+                             size_t size, tkx_error **err)
+{
+    const uint32_t n = (uint32_t)size;
+    tkx_status st = add_text(vocab, &n, sizeof n, err);
+
+    if (st == TKX_OK)
+        st = add_text(vocab, text, size, err);
+    if (st == TKX_OK)
+        vocab->tokens[id].flags |= TKX__TOKEN_RENAMED;
+    return st;
+}
+
+const uint8_t *tkx__vocab_shown(const tkx__vocab *vocab, uint32_t id, size_t *size)
+{
+    const tkx__token *token = &vocab->tokens[id];
+    const uint8_t *text = tkx__vocab_text(vocab, id);
+    uint32_t n;
+
+    *size = token->size;
+    if (!(token->flags & TKX__TOKEN_RENAMED))
+        return text;
+    memcpy(&n, text + token->size, sizeof n);
+    *size = n;
+    return text + token->size + sizeof n;
 }
 
 static bool is_text(const tkx__vocab *vocab, uint32_t id, const void *text, size_t size)

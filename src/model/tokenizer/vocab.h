@@ -24,7 +24,8 @@ enum {
     TKX__TOKEN_ADDED = 4,   /* found in the text before anything else */
     TKX__TOKEN_BYTE = 8,    /* <0xHH> */
     TKX__TOKEN_LITERAL =
-        16 /* byte-level: its spelling is no sequence of byte characters */
+        16, /* byte-level: its spelling is no sequence of byte characters */
+    TKX__TOKEN_RENAMED = 32 /* decodes to another text, which lies behind its own */
 };
 
 typedef struct tkx__token {
@@ -63,6 +64,10 @@ tkx_status tkx__vocab_reserve(tkx__vocab *vocab, size_t n, size_t total, tkx_err
 tkx_status tkx__vocab_set(tkx__vocab *vocab, uint64_t id, const void *text, size_t size,
                           unsigned flags, tkx_error **err);
 
+/* Have the token that was set last decode to another text. */
+tkx_status tkx__vocab_rename(tkx__vocab *vocab, uint32_t id, const void *text,
+                             size_t size, tkx_error **err);
+
 /* Make the texts of all ids findable that have flags `with` and none of `without`; of
    equal texts the one with the largest id is found. */
 tkx_status tkx__vocab_index_all(tkx__vocab *vocab, unsigned with, unsigned without,
@@ -90,5 +95,8 @@ static inline const uint8_t *tkx__vocab_text(const tkx__vocab *vocab, uint32_t i
 {
     return vocab->texts + vocab->tokens[id].at;
 }
+
+/* What an id decodes to. */
+const uint8_t *tkx__vocab_shown(const tkx__vocab *vocab, uint32_t id, size_t *size);
 
 #endif

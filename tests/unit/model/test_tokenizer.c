@@ -81,6 +81,25 @@ START_TEST(special_tokens_are_found_unless_the_text_is_plain)
 }
 END_TEST
 
+/* "ab" takes the blanks behind it, and " c" may still begin with one of them. */
+START_TEST(blanks_that_a_token_takes_may_begin_the_next)
+{
+    static const char json[] =
+        "{\"added_tokens\":[{\"id\":6,\"content\":\"ab\",\"rstrip\":true,"
+        "\"normalized\":false,\"special\":false},{\"id\":7,\"content\":\" c\","
+        "\"normalized\":false,\"special\":false}],\"pre_tokenizer\":{\"type\":"
+        "\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},\"decoder\":{"
+        "\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,"
+        "\"b\":1,\"c\":2,\"\xC4\xA0\":3},\"merges\":[]}}";
+    tkx_tokenizer *t = load(json);
+
+    expect_ids(t, "bab c", 5, 0, "1 6 7");
+    expect_ids(t, "ab  ca", 6, 0, "6 7 0");
+    expect_ids(t, "ab  a", 5, 0, "6 0");
+    tkx_tokenizer_unref(t);
+}
+END_TEST
+
 static void expect_text(const tkx_tokenizer *t, const int64_t *ids, size_t n,
                         unsigned flags, const char *expected)
 {
@@ -92,6 +111,26 @@ static void expect_text(const tkx_tokenizer *t, const int64_t *ids, size_t n,
     ck_assert_uint_eq(size, strlen(expected));
     tkx_tokenizer_free_result(text);
 }
+
+/* As the reference has it; its own text still finds it. */
+START_TEST(a_normalized_token_decodes_to_its_normal_form)
+{
+    static const char json[] =
+        "{\"added_tokens\":[{\"id\":4,\"content\":\"AB\",\"normalized\":true,"
+        "\"special\":true}],\"normalizer\":{\"type\":\"Lowercase\"},\"pre_tokenizer\":{"
+        "\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},"
+        "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{"
+        "\"a\":0,\"b\":1,\"c\":2,\"A\":3},\"merges\":[]}}";
+    const int64_t ids[] = {0, 4, 3};
+    tkx_tokenizer *t = load(json);
+
+    expect_ids(t, "cAbc", 4, 0, "2 4 2");
+    expect_text(t, ids, 3, TKX_DECODE_DEFAULT, "aabA");
+    expect_text(t, ids, 3, TKX_DECODE_SKIP_SPECIAL, "aA");
+    ck_assert_int_eq(tkx_tokenizer_find(t, "AB"), 4);
+    tkx_tokenizer_unref(t);
+}
+END_TEST
 
 START_TEST(decoding_skips_what_it_is_told_and_what_is_no_token)
 {
@@ -493,6 +532,8 @@ int main(void)
     tcase_add_test(tc, every_byte_has_a_spelling);
     tcase_add_test(tc, normal_forms_are_of_the_reference_s_version);
     tcase_add_test(tc, merges_in_order_of_rank);
+    tcase_add_test(tc, a_normalized_token_decodes_to_its_normal_form);
+    tcase_add_test(tc, blanks_that_a_token_takes_may_begin_the_next);
     tcase_add_test(tc, special_tokens_are_found_unless_the_text_is_plain);
     tcase_add_test(tc, decoding_skips_what_it_is_told_and_what_is_no_token);
     tcase_add_test(tc, bytes_tokenizer_is_the_bytes);
