@@ -338,14 +338,6 @@ typedef struct strips16 {
     const uint8_t *at[2];
 } strips16;
 
-/* n bytes that stand `ahead` of each row: too short a piece for the CPU to do it. */
-static void fetch_rows(const uint8_t *const rows[TKX__STRIP_ROWS], size_t ahead, size_t n)
-{
-    for (size_t r = 0; r < TKX__STRIP_ROWS; r++)
-        for (size_t i = 0; i < n; i += 64)
-            __builtin_prefetch(rows[r] + ahead + i, 0, 2);
-}
-
 /*
  * As stored, or brought into that order in room (16 rows of n_blocks blocks).  Short of
  * rows, the last one stands in again.
@@ -370,7 +362,6 @@ static strips16 find_strips(const tkx__tile *t, size_t r0, size_t first, size_t 
             rows[r] = t->w +
                       (row + r < t->n_rows ? row + r : t->n_rows - 1) * t->row_size +
                       first * size;
-        fetch_rows(rows, 2 * TKX__STRIP_ROWS * t->row_size, n_blocks * size);
         s.at[half] = room + half * TKX__STRIP_ROWS * n_blocks * size;
         tkx__avx2_pack(t->type, rows, n_blocks,
                        room + half * TKX__STRIP_ROWS * n_blocks * size);
@@ -483,6 +474,13 @@ void tkx__panel_tile(const tkx__tile *t, tkx__micro_fn *micro, size_t at_once)
     }
 }
 
+/* Pages of a mapped file come with the first touch; until then nothing is fetched ahead. */
+static void touch_pages(const tkx__tile *t)
+{
+    for (size_t at = 0; at < t->n_rows * t->row_size; at += 4096)
+        (void)*(const volatile uint8_t *)(t->w + at);
+}
+
 /* Few tokens: straight from the strips. */
 static void strip_tile(const tkx__tile *t)
 {
@@ -494,6 +492,8 @@ static void strip_tile(const tkx__tile *t)
     desk *k = t->scratch;
     size_t n_groups = make_groups(t, TKX__STRIP_TOKENS, k);
 
+    if (!t->is_packed)
+        touch_pages(t);
     for (size_t r0 = 0; r0 < t->n_rows; r0 += ROWS) {
         aim_groups(t, r0, TKX__STRIP_TOKENS, k);
         for (size_t b = 0; b < n_blocks; b += chunk) {
