@@ -19,6 +19,7 @@
 
 #define MAX_MODELS 64
 #define UNKNOWN_MODEL "unknown"
+#define MAX_CHARGE (INT64_C(1) << 40) /* of a kind in one call: sums never overflow */
 
 typedef struct model_row {
     char *name;
@@ -190,6 +191,17 @@ static tkx_status check(tkx__spending *s, const model_row *m, const tkx__charge 
     return TKX_OK;
 }
 
+/* A max_tokens like INT64_MAX means "as many as there are". */
+static tkx__charge bounded(const tkx__charge *c)
+{
+    tkx__charge b = *c;
+
+    for (int i = 0; i < TKX_N_TOKEN_KINDS; i++)
+        if (b.n_tokens[i] > MAX_CHARGE)
+            b.n_tokens[i] = MAX_CHARGE;
+    return b;
+}
+
 static tkx_status reserve(tkx__spending *s, const tkx_future *future, const char *model,
                           const tkx__charge *c, tkx_error **err)
 {
@@ -224,7 +236,8 @@ tkx_status tkx__spending_reserve(tkx_context *context, const tkx_future *future,
     if (!s)
         return TKX_OK;
     pthread_mutex_lock(&s->lock);
-    tkx_status st = reserve(s, future, model, charge, err);
+    const tkx__charge c = bounded(charge);
+    tkx_status st = reserve(s, future, model, &c, err);
     pthread_mutex_unlock(&s->lock);
     return st;
 }

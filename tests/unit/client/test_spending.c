@@ -174,6 +174,42 @@ START_TEST(the_budget_stops_before_anything_is_sent)
 }
 END_TEST
 
+/* "As many as there are" is more than any limit, in one call or in several. */
+START_TEST(endless_samples_are_refused)
+{
+    tkx_future *future;
+
+    spending.max_tokens = 1000;
+    scripted_begin(&s);
+    tkx_sampling *sampling = scripted_sampling(&s);
+    ck_assert_int_eq(sample(sampling, INT64_MAX, &future, NULL), TKX_ERR_BUDGET);
+    ck_assert_int_eq(sample(sampling, INT64_MAX - 1000, &future, NULL), TKX_ERR_BUDGET);
+    tkx_sampling_free(sampling);
+    scripted_end(&s);
+}
+END_TEST
+
+START_TEST(endless_samples_add_up)
+{
+    tkx_future *future[3];
+
+    spending.max_tokens = 0; /* only counted */
+    scripted_begin(&s);
+    tkx_sampling *sampling = scripted_sampling(&s);
+    s.held = "asample";
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(sample(sampling, INT64_MAX, &future[i], NULL), TKX_OK);
+    ck_assert_int_gt(look().reserved_tokens, INT64_C(3) << 39);
+    for (int i = 0; i < 3; i++) {
+        (void)tkx_future_cancel(future[i]);
+        finish(future[i], TKX_ERR_CANCELLED);
+    }
+    ck_assert_int_eq(look().reserved_tokens, 0);
+    tkx_sampling_free(sampling);
+    scripted_end(&s);
+}
+END_TEST
+
 START_TEST(a_refused_step_leaves_no_hole)
 {
     tkx_future *future = NULL, *optim;
@@ -307,6 +343,8 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, what_is_used_is_counted_and_priced);
     tcase_add_test(tc, the_budget_stops_before_anything_is_sent);
+    tcase_add_test(tc, endless_samples_are_refused);
+    tcase_add_test(tc, endless_samples_add_up);
     tcase_add_test(tc, a_refused_step_leaves_no_hole);
     tcase_add_test(tc, calls_in_flight_hold_their_part);
     tcase_add_test(tc, with_a_cost_limit_a_model_needs_a_price);
