@@ -82,17 +82,17 @@ static int store_number(const cli_option *option, const char *text)
     return -1;
 }
 
-static int store_item(cli_list *list, const char *text)
+int cli_list_add(cli_list *list, const char *text)
 {
     const char **items = realloc(list->items, (list->n_items + 1) * sizeof *items);
 
     if (!items) {
         cli_error("out of memory");
-        return CLI_FAILED;
+        return 0;
     }
     list->items = items;
     list->items[list->n_items++] = text;
-    return -1;
+    return 1;
 }
 
 static int store(const cli_option *option, const char *text)
@@ -105,7 +105,7 @@ static int store(const cli_option *option, const char *text)
         *(const char **)option->value = text;
         return -1;
     case CLI_STRINGS:
-        return store_item(option->value, text);
+        return cli_list_add(option->value, text) ? -1 : CLI_FAILED;
     case CLI_INTEGER:
         return store_integer(option, text);
     case CLI_NUMBER:

@@ -55,6 +55,8 @@ typedef struct cli_syntax {
 int cli_parse(const cli_syntax *syntax, int argc, char **argv, const char **operands,
               size_t *n_operands);
 
+/* The text is borrowed; 0 after saying that memory is short. */
+int cli_list_add(cli_list *list, const char *text);
 void cli_list_clear(cli_list *list);
 
 #endif

@@ -28,6 +28,7 @@ typedef struct chat_run {
     tkx_tokenizer *tokenizer;
     conversation talk;
     cli_ids stops;
+    char **end_texts; /* of these, where the user gives stop strings; NULL at its end */
     const char *backend; /* that answered last */
 } chat_run;
 
@@ -197,6 +198,31 @@ static int converse(chat_run *run)
 
 /* ---- the run ---- */
 
+/* Stop strings of the user stand beside the ends of an answer, not in their place. */
+static int add_end_texts(chat_run *run)
+{
+    run->end_texts = calloc(run->stops.n_ids + 1, sizeof *run->end_texts);
+    if (!run->end_texts) {
+        cli_error("out of memory");
+        return CLI_FAILED;
+    }
+    for (size_t i = 0; i < run->stops.n_ids; i++) {
+        run->end_texts[i] = cli_text_of_id(run->tokenizer, run->stops.ids[i]);
+        if (!run->end_texts[i])
+            return CLI_FAILED;
+        if (run->end_texts[i][0] && !cli_list_add(&run->args.stops, run->end_texts[i]))
+            return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+static void free_end_texts(chat_run *run)
+{
+    for (size_t i = 0; run->end_texts && run->end_texts[i]; i++)
+        free(run->end_texts[i]);
+    free(run->end_texts);
+}
+
 static int run_all(chat_run *run)
 {
     int status = cli_sampler_tokenizer(&run->side, run->args.tokenizer, &run->tokenizer);
@@ -205,7 +231,9 @@ static int run_all(chat_run *run)
         status =
             cli_text_chat_format(run->tokenizer, run->chat_format, &run->talk.format);
     if (status == CLI_OK)
-        status = conversation_stops(&run->talk, run->tokenizer, &run->stops);
+        status = cli_text_chat_stops(run->tokenizer, run->talk.format, &run->stops);
+    if (status == CLI_OK && run->args.stops.n_items)
+        status = add_end_texts(run);
     if (status == CLI_OK && run->system &&
         !conversation_add(&run->talk, "system", run->system))
         status = CLI_FAILED;
@@ -261,6 +289,7 @@ int cmd_chat(int argc, char **argv)
     conversation_clear(&run.talk);
     tkx_tokenizer_unref(run.tokenizer);
     cli_ids_clear(&run.stops);
+    free_end_texts(&run);
     cli_sample_args_clear(&run.args);
     return status;
 }

@@ -27,6 +27,7 @@ typedef struct local_run {
     const char *chat_format;
     const char *system;
     cli_list biases;
+    cli_ids stops; /* that end an answer; with --chat */
     double min_p, repetition_penalty, frequency_penalty, presence_penalty;
     long long topk;
     long long last_n;
@@ -74,6 +75,8 @@ static int render_chat(local_run *run)
     for (size_t i = 0; i < rendering.n_ids && status == CLI_OK; i++)
         status = cli_ids_append(&run->args.prompt.ids, rendering.ids[i]);
     tkx_chat_rendering_clear(&rendering);
+    if (status == CLI_OK)
+        status = cli_text_chat_stops(run->tokenizer, format, &run->stops);
     return status;
 }
 
@@ -137,8 +140,15 @@ static int fill_request(const local_run *run, tkx_chunk *chunk, tkx_sample_reque
         r->params.has_max_tokens = true;
         r->params.max_tokens = run->side.mode == TKX_SAMPLER_LOCAL ? 0 : 1;
     }
-    if (run->is_stopless)
+    if (run->is_chat && r->params.stop_kind == TKX_STOP_DEFAULT) {
+        r->params.stop_kind = TKX_STOP_TOKENS;
+        r->params.stop_tokens = run->stops.ids;
+        r->params.n_stop = run->stops.n_ids;
+    }
+    if (run->is_stopless) {
         r->params.stop_kind = TKX_STOP_TOKENS; /* an empty list: no stop at all */
+        r->params.n_stop = 0;
+    }
     r->prompt_logprobs = run->wants_prompt_logprobs || run->is_scoring;
     r->topk_prompt_logprobs = run->topk;
     if (run->last_n > 0)
@@ -325,6 +335,7 @@ static int run_command(int argc, char **argv, local_run *run, const char *usage,
     tkx_tokenizer_unref(run->tokenizer);
     cli_sample_args_clear(&run->args);
     cli_list_clear(&run->biases);
+    cli_ids_clear(&run->stops);
     free(run->bias_ids);
     free(run->bias_values);
     return status;

@@ -102,23 +102,3 @@ int conversation_ids(const conversation *c, const tkx_tokenizer *tokenizer, cli_
     tkx_chat_rendering_clear(&rendering);
     return status;
 }
-
-int conversation_stops(const conversation *c, const tkx_tokenizer *tokenizer,
-                       cli_ids *ids)
-{
-    size_t n_texts;
-    size_t n_ends;
-    const char *const *texts = tkx_chat_format_stops(c->format, &n_texts);
-    const int64_t *ends = tkx_tokenizer_end_ids(tokenizer, &n_ends);
-    int status = CLI_OK;
-
-    for (size_t i = 0; i < n_texts && status == CLI_OK; i++) {
-        int64_t id = tkx_tokenizer_find(tokenizer, texts[i]);
-
-        if (id >= 0)
-            status = cli_ids_append(ids, id);
-    }
-    for (size_t i = 0; i < n_ends && status == CLI_OK; i++)
-        status = cli_ids_append(ids, ends[i]);
-    return status;
-}

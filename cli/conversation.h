@@ -28,8 +28,5 @@ void conversation_clear(conversation *c);
 /* The ids of all of it and of the beginning of an answer.  CLI_OK, or CLI_FAILED after
    saying why. */
 int conversation_ids(const conversation *c, const tkx_tokenizer *tokenizer, cli_ids *ids);
-/* The ids that end an answer: of the format's stop texts, and of the model. */
-int conversation_stops(const conversation *c, const tkx_tokenizer *tokenizer,
-                       cli_ids *ids);
 
 #endif

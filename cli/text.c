@@ -90,8 +90,8 @@ int cli_ids_parse(const char *option, const char *list, cli_ids *ids)
     }
 }
 
-char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
-                      size_t *n_text)
+static char *decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
+                    unsigned flags, size_t *n_text)
 {
     int64_t *wide = malloc((n_ids ? n_ids : 1) * sizeof *wide);
     char *text = NULL;
@@ -105,8 +105,7 @@ char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t
     }
     for (size_t i = 0; i < n_ids; i++)
         wide[i] = ids[i];
-    if (tkx_tokenizer_decode(tokenizer, wide, n_ids, TKX_DECODE_SKIP_SPECIAL, &text, &n,
-                             &err) != TKX_OK) {
+    if (tkx_tokenizer_decode(tokenizer, wide, n_ids, flags, &text, &n, &err) != TKX_OK) {
         cli_fail(err, "cannot decode %zu tokens", n_ids);
     } else {
         copy = calloc(1, n + 1);
@@ -118,6 +117,17 @@ char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t
     tkx_tokenizer_free_result(text);
     free(wide);
     return copy;
+}
+
+char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t n_ids,
+                      size_t *n_text)
+{
+    return decode(tokenizer, ids, n_ids, TKX_DECODE_SKIP_SPECIAL, n_text);
+}
+
+char *cli_text_of_id(const tkx_tokenizer *tokenizer, int32_t id)
+{
+    return decode(tokenizer, &id, 1, TKX_DECODE_DEFAULT, NULL);
 }
 
 int64_t cli_text_end_id(const tkx_tokenizer *tokenizer)
@@ -145,4 +155,24 @@ int cli_text_chat_format(const tkx_tokenizer *tokenizer, const char *name,
     if (!name)
         cli_hint("name it with --chat-format NAME");
     return CLI_FAILED;
+}
+
+int cli_text_chat_stops(const tkx_tokenizer *tokenizer, tkx_chat_format format,
+                        cli_ids *ids)
+{
+    size_t n_texts;
+    size_t n_ends;
+    const char *const *texts = tkx_chat_format_stops(format, &n_texts);
+    const int64_t *ends = tkx_tokenizer_end_ids(tokenizer, &n_ends);
+    int status = CLI_OK;
+
+    for (size_t i = 0; i < n_texts && status == CLI_OK; i++) {
+        int64_t id = tkx_tokenizer_find(tokenizer, texts[i]);
+
+        if (id >= 0)
+            status = cli_ids_append(ids, id);
+    }
+    for (size_t i = 0; i < n_ends && status == CLI_OK; i++)
+        status = cli_ids_append(ids, ends[i]);
+    return status;
 }

@@ -36,6 +36,11 @@ char *cli_text_decode(const tkx_tokenizer *tokenizer, const int32_t *ids, size_t
 /* The chat format: by name if given, else what the model's own template writes. */
 int cli_text_chat_format(const tkx_tokenizer *tokenizer, const char *name,
                          tkx_chat_format *out);
+/* The ids that end an answer: of the format's stop texts, and of the model. */
+int cli_text_chat_stops(const tkx_tokenizer *tokenizer, tkx_chat_format format,
+                        cli_ids *ids);
+/* The text of one id, a special one too; free() it.  NULL after saying why. */
+char *cli_text_of_id(const tkx_tokenizer *tokenizer, int32_t id);
 /* The id that ends a training text; -1 after saying that the tokenizer has none. */
 int64_t cli_text_end_id(const tkx_tokenizer *tokenizer);
 

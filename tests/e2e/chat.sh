@@ -33,6 +33,18 @@ says "/clear"
 says "/nonsense is no command"
 [ "$(lines)" = 0 ] || fail "commands are not answered by the model"
 
+# A stop string stands beside the ends of an answer: the end's id is forced, and ends it.
+printf 'Hello\n' | talk 0 --local "$models/qwen2" --max-tokens 400 --seed 1 --chat-format qwen2
+cp "$work/out.txt" "$work/first"
+printf 'Hello\n' | talk 0 --local "$models/qwen2" --max-tokens 400 --seed 1 --chat-format qwen2 --stop "no such text"
+cmp -s "$work/out.txt" "$work/first" || fail "a stop string that does not come changes the answer"
+end=$("$tkx" tokenize "$models/qwen2" --text '<|im_end|>')
+for stop in "" "--stop=zzz"; do
+    run 0 "$tkx" sample --local "$models/qwen2" --chat --prompt Hello ${stop:+"$stop"} --logit-bias "$end=1000" \
+        --max-tokens 5 --json
+    prints "\"stop_reason\":\"$([ "$stop" ] && echo length || echo stop)\""
+done
+
 # What is shown is UTF-8, whatever the model says.
 printf 'x\n' | talk 0 --local "$models/qwen2" --max-tokens 200 --seed 9 --chat-format qwen2
 iconv -f UTF-8 -t UTF-8 "$work/out.txt" >/dev/null || fail "the answer is not UTF-8"
