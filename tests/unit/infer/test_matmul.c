@@ -149,6 +149,52 @@ START_TEST(sets_agree)
 }
 END_TEST
 
+/* All bytes of a matrix but its half-precision numbers. */
+static void fill_blocks(tkx__matrix *w, int byte)
+{
+    tkx__strip_shape s = tkx__strip_shape_of(w->type);
+    size_t size = tkx__wtype_block_size(w->type);
+    unsigned char *p = (unsigned char *)w->data;
+
+    for (size_t at = 0; at < w->n_rows * w->row_size; at += size) {
+        memset(p + at, byte, s.half_at);
+        memset(p + at + s.half_at + 2 * s.n_halves, byte,
+               size - s.half_at - 2 * s.n_halves);
+    }
+}
+
+/* The largest sums that there are, where 16 bits are just enough. */
+START_TEST(sets_agree_at_the_limits)
+{
+    enum { ROWS = 17, COLS = 512, TOKS = 24 };
+    static const int bytes[] = {0x00, 0xff, 0x7f, 0x80, 0x0f, 0xf0};
+    tkx__wtype type = all_wtypes[_i];
+    uint32_t seed = 3;
+    const tkx__kernels *sets[8];
+    size_t n_sets = usable_kernels(sets);
+    tkx__matrix w = chance_matrix(&seed, type, ROWS, COLS);
+    static float x[TOKS * COLS];
+    static float want[TOKS * (ROWS + 3)];
+    static float got[TOKS * (ROWS + 3)];
+
+    for (size_t t = 0; t < TOKS; t++) /* all 127, all -127, in turn by 1, by 2, .. */
+        for (size_t c = 0; c < COLS; c++)
+            x[t * COLS + c] = t == 0 || (t > 1 && c / (t - 1) % 2) ? 1.0f : -1.0f;
+    for (size_t b = 0; tkx__wtype_block_cols(type) > 1 && b < 6; b++) {
+        fill_blocks(&w, bytes[b]);
+        for (size_t n = 1; n <= TOKS; n += n < 4 ? 1 : 4) {
+            multiply(sets[0], 1, TKX__COMPUTE_FAST, &w, x, n, want);
+            for (size_t i = 1; i < n_sets; i++) {
+                multiply(sets[i], 1, TKX__COMPUTE_FAST, &w, x, n, got);
+                assert_same(want, got, n * (ROWS + 3), tkx__kernels_name(sets[i]), type,
+                            ROWS, COLS, n);
+            }
+        }
+    }
+    free((void *)w.data);
+}
+END_TEST
+
 /* Tokens in one call or one by one, one thread or three: the same bits. */
 START_TEST(batch_and_threads_change_nothing)
 {
@@ -438,6 +484,7 @@ int main(void)
 
     tcase_add_test(tc, products_are_right);
     tcase_add_loop_test(tc, sets_agree, 0, (int)n_wtypes);
+    tcase_add_loop_test(tc, sets_agree_at_the_limits, 0, (int)n_wtypes);
     tcase_add_loop_test(tc, batch_and_threads_change_nothing, 0, (int)n_wtypes);
     tcase_add_loop_test(tc, packing_changes_nothing, 0, (int)n_wtypes);
     tcase_add_test(tc, products_of_a_group);
