@@ -92,12 +92,18 @@ static size_t blanks_before(const uint8_t *text, size_t from, size_t at)
     return at;
 }
 
-static size_t blanks_after(const uint8_t *text, size_t n, size_t at)
+/* Every token in a long run of blanks may take its rest: it is walked over once. */
+static size_t blanks_after(tkx__added_scan *scan, const uint8_t *text, size_t n,
+                           size_t at)
 {
     size_t len;
 
+    if (at >= scan->blanks && at < scan->blanks_end)
+        return scan->blanks_end;
+    scan->blanks = at;
     while (at < n && (tkx__unicode_flags_at(text + at, &len) & TKX__UNI_SPACE))
         at += len;
+    scan->blanks_end = at;
     return at;
 }
 
@@ -149,9 +155,9 @@ static size_t find_start(const tkx__added *added, const uint8_t *text, size_t at
 }
 
 bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, size_t from,
-                     size_t *scan_at, bool skips_special, tkx__added_match *match)
+                     tkx__added_scan *scan, bool skips_special, tkx__added_match *match)
 {
-    size_t at = *scan_at;
+    size_t at = scan->at;
 
     if (added->n_tokens == 0 || (skips_special && added->n_plain == 0))
         return false;
@@ -174,8 +180,9 @@ bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, siz
         }
         match->id = token->id;
         match->start = token->strips_left ? blanks_before(text, from, at) : at;
-        match->stop = token->strips_right ? blanks_after(text, n, at + size) : at + size;
-        *scan_at = at + size; /* blanks that it takes may begin the next one */
+        match->stop =
+            token->strips_right ? blanks_after(scan, text, n, at + size) : at + size;
+        scan->at = at + size; /* blanks that it takes may begin the next one */
         return true;
     }
     return false;

@@ -46,12 +46,18 @@ typedef struct tkx__added_match {
     uint32_t id;
 } tkx__added_match;
 
+/* Where a text is looked at; zero at first. */
+typedef struct tkx__added_scan {
+    size_t at;
+    size_t blanks, blanks_end; /* blanks that were walked over */
+} tkx__added_scan;
+
 /*
- * The next token in valid UTF-8 text[from..n), the longest of the leftmost.  *scan_at is
- * where to look (from, at first) and is moved behind the token.  It may begin before
- * `from`, among blanks that the one before took, as with the reference.  false: none left.
+ * The next token in valid UTF-8 text[from..n), the longest of the leftmost; false: none
+ * left.  It may begin before `from`, among blanks that the one before took, as with the
+ * reference.
  */
 bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, size_t from,
-                     size_t *scan_at, bool skips_special, tkx__added_match *match);
+                     tkx__added_scan *scan, bool skips_special, tkx__added_match *match);
 
 #endif

@@ -76,7 +76,8 @@ static tkx_status encode_stretch(tkx__encoder *e, const uint8_t *text, size_t n,
     const tkx_tokenizer *t = e->tokenizer;
     tkx_status st = TKX_OK;
     tkx__added_match match;
-    size_t at = 0, scan_at = 0;
+    tkx__added_scan scan = {0};
+    size_t at = 0;
     const uint8_t *limit = e->limit;
 
     if (t->spm.is_used)
@@ -91,7 +92,7 @@ static tkx_status encode_stretch(tkx__encoder *e, const uint8_t *text, size_t n,
         if (text < before || text > limit)
             e->limit = text + n;
     }
-    while (st == TKX_OK && tkx__added_next(&t->normalized_added, text, n, at, &scan_at,
+    while (st == TKX_OK && tkx__added_next(&t->normalized_added, text, n, at, &scan,
                                            e->is_plain_text, &match)) {
         if (match.start > at)
             st = tkx__encode_pieces(e, text + at, match.start - at, is_first && at == 0);
@@ -109,11 +110,12 @@ static tkx_status encode_text(tkx__encoder *e, const uint8_t *text, size_t n)
     const tkx__added *added = &e->tokenizer->raw_added;
     tkx_status st = TKX_OK;
     tkx__added_match match;
-    size_t at = 0, scan_at = 0;
+    tkx__added_scan scan = {0};
+    size_t at = 0;
 
     e->limit = text + n;
     while (st == TKX_OK &&
-           tkx__added_next(added, text, n, at, &scan_at, e->is_plain_text, &match)) {
+           tkx__added_next(added, text, n, at, &scan, e->is_plain_text, &match)) {
         if (match.start > at)
             st = encode_stretch(e, text + at, match.start - at, at == 0);
         tkx__ids_add(e->ids, match.id);
