@@ -412,9 +412,11 @@ static size_t make_groups(const tkx__tile *t, size_t at_once, desk *k)
     size_t block = tkx__wtype_block_cols(t->type);
     size_t n = 0;
 
-    for (size_t tok = 0; tok < t->n_tok; tok += at_once, n++)
+    for (size_t tok = 0; tok < t->n_tok; tok += at_once, n++) {
         make_group(t, tok, t->n_tok - tok < at_once ? t->n_tok - tok : at_once, block,
                    &k->groups[n]);
+        k->groups[n].is_first = n == 0;
+    }
     return n;
 }
 

@@ -50,6 +50,7 @@ typedef struct tkx__panel_group {
     const uint8_t *sum32[TKX__PANEL_TOKENS]; /* int16 per 32 */
     const uint8_t *start[TKX__PANEL_TOKENS]; /* int16[2] per 32 or per 16 */
     float *out[TKX__PANEL_TOKENS];           /* [16] */
+    bool is_first; /* to meet the weights: it fetches the next ones */
 } tkx__panel_group;
 
 /*

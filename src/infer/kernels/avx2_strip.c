@@ -96,7 +96,7 @@ TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
                          size_t first, size_t n_blocks, const group *g, int n_tok)
 {
     bool has_min = type == TKX__W_Q4_1 || type == TKX__W_Q5_1;
-    size_t size = tkx__wtype_block_size(type) * TKX__STRIP_ROWS;
+    size_t size = strip32_size(type);
     const uint8_t *p[STRIPS] = {strip[0], strip[1]};
     __m256 y[TKX__STRIP_TOKENS][STRIPS];
 
@@ -108,7 +108,8 @@ TKX__INLINE void strip32(tkx__wtype type, const uint8_t *const strip[STRIPS],
         __m256i dot[TKX__STRIP_TOKENS][STRIPS];
         __m256 d[STRIPS];
 
-        strip_prefetch(p, size, n_blocks);
+        if (g->is_first)
+            strip_prefetch(p, size, n_blocks);
         if (type == TKX__W_Q8_0)
             dot_bytes(p, g, b * 32, n_tok, dot);
         else

@@ -42,6 +42,7 @@ tkx__unpack_fn *tkx__avx2_unpacker(tkx__wtype type);
 TKX__INLINE void strip_prefetch(const uint8_t *const p[2], size_t block_bytes,
                                 size_t n_blocks)
 {
+    TKX__UNROLL
     for (size_t at = 0; at < block_bytes; at += 64) {
         _mm_prefetch((const char *)p[0] + 2 * block_bytes * n_blocks + at, _MM_HINT_T0);
         _mm_prefetch((const char *)p[1] + 2 * block_bytes * n_blocks + at, _MM_HINT_T0);
@@ -78,6 +79,13 @@ TKX__INLINE size_t strip32_nibbles_at(tkx__wtype type)
     default /* Q5_1 */:
         return 8 * TKX__STRIP_ROWS;
     }
+}
+
+/* Bytes of a strip's block. */
+TKX__INLINE size_t strip32_size(tkx__wtype type)
+{
+    return type == TKX__W_Q8_0 ? 34 * TKX__STRIP_ROWS
+                               : strip32_nibbles_at(type) + 16 * TKX__STRIP_ROWS;
 }
 
 TKX__INLINE bool strip32_is_5bit(tkx__wtype type)

@@ -196,7 +196,8 @@ TKX__INLINE void wide_micro256(const panel256 *p, size_t first, size_t n_blocks,
                                          {g->sum[t]},                                    \
                                          {g->sum32[t]},                                  \
                                          {g->start[t]},                                  \
-                                         {g->out[t]}},                                   \
+                                         {g->out[t]},                                    \
+                                         false},                                         \
                      1, __VA_ARGS__);                                                    \
     }
 
