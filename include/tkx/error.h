@@ -3,9 +3,9 @@
  * tkx/error.h - what was tried, on what, and what came back.
  *
  * A fallible call returns a tkx_status and, on failure only, stores a tkx_error through
- * its last argument (which may be NULL).  The error owns its strings.  When memory is
- * short it is a static object; freeing that is harmless.  No error ever holds a
- * credential.
+ * its last argument.  That may be NULL; what it points to must be NULL or an error of
+ * before, which is freed and replaced.  The error owns its strings.  When memory is short
+ * it is a static object; freeing that is harmless.  No error ever holds a credential.
  */
 #ifndef TKX_ERROR_H
 #define TKX_ERROR_H

@@ -343,10 +343,7 @@ tkx_status tkx__credential_file_put(const char *path, const tkx__stored_key *key
     tkx_status st = load(path, &root, &why);
 
     if (st != TKX_OK && st != TKX_ERR_NOT_FOUND) {
-        if (err)
-            *err = why;
-        else
-            tkx_error_free(why);
+        tkx__fail_with(err, why);
         return st;
     }
     tkx_error_free(why);

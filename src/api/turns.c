@@ -132,10 +132,8 @@ tkx_status tkx__turns_look(tkx__turns *t, tkx_error **err)
 
     pthread_mutex_lock(&t->shared.lock);
     st = t->shared.broken ? TKX_ERR_CLIENT_BROKEN : TKX_OK;
-    if (st != TKX_OK && err) {
-        tkx_error_free(*err);
-        *err = tkx__error_copy(t->shared.broken);
-    }
+    if (st != TKX_OK && err)
+        tkx__fail_with(err, tkx__error_copy(t->shared.broken));
     pthread_mutex_unlock(&t->shared.lock);
     return st;
 }

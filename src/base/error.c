@@ -85,14 +85,23 @@ static tkx_error *make_f(tkx_status status, const tkx__error_facts *facts,
     return error;
 }
 
-static tkx_status store(tkx_error **err, tkx_error *error, tkx_status status)
+tkx_status tkx__fail_with(tkx_error **err, tkx_error *error)
 {
+    tkx_status status = tkx_error_status(error);
+
     if (err) {
         tkx_error_free(*err);
         *err = error;
     } else {
         tkx_error_free(error);
     }
+    return status;
+}
+
+/* Where memory is short the error is another, but not what the caller returns. */
+static tkx_status store(tkx_error **err, tkx_error *error, tkx_status status)
+{
+    tkx__fail_with(err, error);
     return status;
 }
 

@@ -59,6 +59,10 @@ tkx_status tkx__fail_cause(tkx_error **err, tkx_status status,
  */
 void tkx__error_set_chunks(tkx_error *error, tkx_chunk_report *chunks, size_t n_chunks);
 
+/* Hand on an error (taken; freed where err is NULL), in place of what stood there.  Its
+   status. */
+tkx_status tkx__fail_with(tkx_error **err, tkx_error *error);
+
 /* A deep copy; the static out-of-memory error when there is no memory for it. */
 tkx_error *tkx__error_copy(const tkx_error *error);
 

@@ -518,14 +518,8 @@ static tkx_status fill(download *d, const tkx_checkpoint_download_options *o,
     if (!d->path)
         return tkx__fail_memory(err);
     d->dir.target = target_of(o->tinker_path, o->directory, &error);
-    if (!d->dir.target) {
-        st = tkx_error_status(error);
-        if (err)
-            *err = error;
-        else
-            tkx_error_free(error);
-        return st;
-    }
+    if (!d->dir.target)
+        return tkx__fail_with(err, error);
     return tkx__download_check_target(d->dir.target, d->dir.is_forced, err);
 }
 

@@ -104,10 +104,7 @@ static tkx_status look_into_file(info_block *b, tkx_error **err)
         b->info.org_name = b->stored->org_name;
         b->info.user_email = b->stored->user_email;
     } else if (st != TKX_ERR_NOT_FOUND) {
-        if (err)
-            *err = why;
-        else
-            tkx_error_free(why);
+        tkx__fail_with(err, why);
         return st;
     }
     tkx_error_free(why);

@@ -363,10 +363,8 @@ tkx_status tkx__future_take(tkx_future *future, const tkx__result_type *type, vo
                          type->name);
     if (future->has_failed) {
         status = tkx_error_status(future->outcome.error);
-        if (err) {
-            tkx_error_free(*err);
-            *err = tkx__error_copy(future->outcome.error);
-        }
+        if (err)
+            tkx__fail_with(err, tkx__error_copy(future->outcome.error));
     } else if (was_taken) {
         status =
             tkx__fail(err, TKX_ERR_INVALID_STATE, "the %s was taken before", type->name);

@@ -362,11 +362,9 @@ tkx_status tkx_local_sample(tkx_local *local, const tkx_sample_request *request,
             pthread_cond_wait(&op->done, &op->lock);
         pthread_mutex_unlock(&op->lock);
         st = op->error ? tkx_error_status(op->error) : TKX_OK;
-        if (op->error && err) {
-            tkx_error_free(*err);
-            *err = op->error;
-            op->error = NULL;
-        }
+        if (op->error)
+            tkx__fail_with(err, op->error);
+        op->error = NULL;
         *out = op->response;
         op->response = NULL;
     }

@@ -119,11 +119,7 @@ tkx_status tkx__task_new(tkx_service *service, const tkx__task_kind *kind, size_
     if (!task->future) {
         tkx_status st = error ? tkx_error_status(error) : TKX_ERR_NO_MEMORY;
         tkx__free(task);
-        if (err) {
-            *err = error;
-            error = NULL;
-        }
-        tkx_error_free(error);
+        tkx__fail_with(err, error);
         return st;
     }
     task->service = tkx__service_ref(service);

@@ -142,10 +142,7 @@ tkx_status tkx__training_launch(tkx_training *t, uint64_t n, uint64_t *first,
     if (tkx__turns_reserve(&t->turns, n, hand_over, &l))
         return TKX_OK;
     tkx__task_drop(task, out);
-    if (err)
-        *err = l.error;
-    else
-        tkx_error_free(l.error);
+    tkx__fail_with(err, l.error);
     return l.status;
 }
 
