@@ -24,6 +24,7 @@ typedef struct piece {
     size_t n_cols;
     const float *x[2];
     float *out[2];
+    float add_scale; /* 0: out is written, else added to */
 } piece;
 
 /* Columns lane, lane + 8, .. of 16 rows and n_tok tokens. */
@@ -62,6 +63,13 @@ TKX__INLINE void pair_sums(tkx__wtype type, const piece *p, size_t lane, int n_t
     }
 }
 
+TKX__INLINE void put(const piece *p, float *out, __m256 sum)
+{
+    if (p->add_scale != 0)
+        sum = _mm256_fmadd_ps(_mm256_set1_ps(p->add_scale), sum, _mm256_loadu_ps(out));
+    _mm256_storeu_ps(out, sum);
+}
+
 TKX__INLINE void multiply(tkx__wtype type, const piece *p, int n_tok)
 {
     __m256 even[2][2];
@@ -79,8 +87,7 @@ TKX__INLINE void multiply(tkx__wtype type, const piece *p, int n_tok)
     TKX__UNROLL
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < 2; r++)
-            _mm256_storeu_ps(
-                p->out[t] + TKX__STRIP_ROWS * r,
+            put(p, p->out[t] + TKX__STRIP_ROWS * r,
                 _mm256_add_ps(even[t][r], _mm256_add_ps(odd[t][r], more[t][r])));
 }
 
@@ -142,6 +149,17 @@ static tkx__wtype find_strips(const tkx__tile *t, size_t r, piece *p)
     return is_as_stored ? t->type : TKX__W_F32;
 }
 
+/* Sums of fewer than 16 rows to their place. */
+static void put_rest(const tkx__tile *t, size_t r, size_t tok, const float *sums)
+{
+    float *out = t->out + tok * t->out_stride + r;
+
+    if (t->add_scale != 0)
+        tkx__avx2_axpy(out, t->add_scale, sums, t->n_rows - r);
+    else
+        memcpy(out, sums, (t->n_rows - r) * sizeof *out);
+}
+
 bool tkx__avx2_narrow_f(const tkx__tile *t)
 {
     float spare[2][ROWS];
@@ -149,8 +167,8 @@ bool tkx__avx2_narrow_f(const tkx__tile *t)
     if (t->n_cols > COLS || t->n_cols % 8 != 0 || tkx__wtype_block_cols(t->type) != 1)
         return false;
     for (size_t r = 0; r < t->n_rows; r += ROWS) {
-        size_t n_rows = t->n_rows - r < ROWS ? t->n_rows - r : ROWS;
-        piece p = {.n_cols = t->n_cols};
+        bool is_whole = t->n_rows - r >= ROWS;
+        piece p = {.n_cols = t->n_cols, .add_scale = is_whole ? t->add_scale : 0};
         tkx__wtype type = find_strips(t, r, &p);
 
         for (size_t tok = 0; tok < t->n_tok; tok += 2) {
@@ -158,13 +176,11 @@ bool tkx__avx2_narrow_f(const tkx__tile *t)
 
             for (size_t i = 0; i < n_tok; i++) {
                 p.x[i] = (const float *)(const void *)tkx__tile_act(t, tok + i);
-                p.out[i] =
-                    n_rows == ROWS ? t->out + (tok + i) * t->out_stride + r : spare[i];
+                p.out[i] = is_whole ? t->out + (tok + i) * t->out_stride + r : spare[i];
             }
             multiply_some(type, &p, n_tok);
-            for (size_t i = 0; n_rows < ROWS && i < n_tok; i++)
-                memcpy(t->out + (tok + i) * t->out_stride + r, spare[i],
-                       n_rows * sizeof(float));
+            for (size_t i = 0; !is_whole && i < n_tok; i++)
+                put_rest(t, r, tok + i, spare[i]);
         }
     }
     return true;

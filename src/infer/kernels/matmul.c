@@ -105,20 +105,24 @@ static float *y_of(const tkx__product *p, size_t tok)
     return p->y + (p->y_rows ? p->y_rows[tok] : tok) * p->y_stride;
 }
 
-static void put_row(const tkx__product *p, const float *in, float *y, size_t row,
-                    size_t n)
+/* axpy with 1 rounds once, as an addition does. */
+static void put_row(const tkx__work *w, const tkx__product *p, const float *in, float *y,
+                    size_t row, size_t n)
 {
     const float *bias = p->bias ? p->bias + row : NULL;
 
-    if (p->add) {
+    if (p->add && bias) {
         for (size_t i = 0; i < n; i++)
-            y[i] += in[i] + (bias ? bias[i] : 0);
-    } else if (bias) {
-        for (size_t i = 0; i < n; i++)
-            y[i] = in[i] + bias[i];
-    } else {
-        memcpy(y, in, n * sizeof *y);
+            y[i] += in[i] + bias[i];
+        return;
     }
+    if (p->add) {
+        w->k->axpy(y, 1, in, n);
+        return;
+    }
+    memcpy(y, in, n * sizeof *y);
+    if (bias)
+        w->k->axpy(y, 1, bias, n);
 }
 
 static void put_tile(const tkx__work *w, const unit *u, const tkx__tile *t, size_t row)
@@ -128,7 +132,7 @@ static void put_tile(const tkx__work *w, const unit *u, const tkx__tile *t, size
         const float *in = t->out + i * t->out_stride;
 
         if (u->product)
-            put_row(u->product, in, y_of(u->product, tok) + row, row, t->n_rows);
+            put_row(w, u->product, in, y_of(u->product, tok) + row, row, t->n_rows);
         else
             memcpy(mid_of(w, u->use) + tok * w->limits.max_rank + row, in,
                    t->n_rows * sizeof *in);
@@ -160,6 +164,7 @@ static void add_b(const tkx__work *w, const unit *u, size_t n_lora, const tkx__t
     const tkx__product *p = u->product;
     const tkx__lora_use *l = &p->loras[n_lora];
     size_t first = n_before(l, done->first_tok);
+    bool is_straight = l->b->is_packed && !l->indices && !p->y_rows && l->scale != 0;
     tkx__tile t = {
         .type = l->b->type,
         .w = (const uint8_t *)l->b->data + row * l->b->row_size,
@@ -178,8 +183,13 @@ static void add_b(const tkx__work *w, const unit *u, size_t n_lora, const tkx__t
 
     if (t.n_tok == 0)
         return;
+    if (is_straight) {
+        t.out = y_of(p, first) + row;
+        t.out_stride = p->y_stride;
+        t.add_scale = l->scale;
+    }
     w->k->tile_f(&t);
-    for (size_t i = 0; i < t.n_tok; i++) {
+    for (size_t i = 0; !is_straight && i < t.n_tok; i++) {
         size_t tok = l->indices ? l->indices[first + i] : first + i;
 
         w->k->axpy(y_of(p, tok) + row, l->scale, t.out + i * t.out_stride, t.n_rows);
