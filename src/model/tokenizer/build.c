@@ -24,6 +24,10 @@ ptrdiff_t tkx__build_unspell(const char *text, size_t n, uint8_t *out)
         size_t len = tkx__utf8_len(p[at]);
         int byte;
 
+        if (p[at] > ' ' && p[at] < 0x7F) { /* most are spelt as themselves */
+            out[size++] = p[at++];
+            continue;
+        }
         if (len > n - at)
             return -1;
         byte = tkx__spelt_byte(tkx__utf8_get(p + at, &len));
@@ -211,6 +215,20 @@ tkx_status tkx__build_finish(tkx_tokenizer *t, tkx_error **err)
     return tkx__merges_finish(&t->merges, first == TKX__NO_ID ? 0 : first, err);
 }
 
+/* As tkx_tokenizer_find(), but without a walk over all tokens for a name that is not there.
+ */
+static int64_t find_added(const tkx_tokenizer *t, const char *name)
+{
+    const size_t n = strlen(name);
+    uint32_t id = tkx__vocab_find(&t->vocab, name, n), index = 0;
+
+    if (id != TKX__NO_ID)
+        return id;
+    if (tkx__trie_longest(&t->raw_added.trie, (const uint8_t *)name, n, &index) == n)
+        return t->raw_added.tokens[index].id;
+    return t->normalized_added.n_tokens > 0 ? tkx_tokenizer_find(t, name) : -1;
+}
+
 void tkx__build_named_end_ids(tkx_tokenizer *t)
 {
     static const char *const names[] = {
@@ -220,7 +238,7 @@ void tkx__build_named_end_ids(tkx_tokenizer *t)
         DEEPSEEK_END};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        int64_t id = tkx_tokenizer_find(t, names[i]);
+        int64_t id = find_added(t, names[i]);
 
         if (id >= 0 && (t->vocab.tokens[id].flags & TKX__TOKEN_SPECIAL))
             tkx__tokenizer_add_end_id(t, id);
