@@ -16,22 +16,22 @@
 
 #define MAX_CONFIG ((size_t)64 << 20)
 
-static char *join(const char *dir, const char *name)
+/* dir/name where such a file can be read, else NULL. */
+static tkx_status find_file(const char *dir, const char *name, char **out,
+                            tkx_error **err)
 {
     tkx__buf path;
 
     tkx__buf_init(&path, 1 << 16);
     tkx__buf_printf(&path, "%s/%s", dir, name);
-    return tkx__buf_take(&path, NULL);
-}
-
-static bool has_file(const char *dir, const char *name)
-{
-    char *path = join(dir, name);
-    bool has = path && access(path, R_OK) == 0;
-
-    tkx__free(path);
-    return has;
+    *out = tkx__buf_take(&path, NULL);
+    if (!*out)
+        return tkx__fail_memory(err);
+    if (access(*out, R_OK) != 0) {
+        tkx__free(*out);
+        *out = NULL;
+    }
+    return TKX_OK;
 }
 
 static tkx_status open_json(const char *path, tkx_tokenizer **out, tkx_error **err)
@@ -64,14 +64,11 @@ static tkx_status read_config(const char *dir, const char *name, cJSON **out,
                               tkx_error **err)
 {
     char *path;
-    tkx_status st;
+    tkx_status st = find_file(dir, name, &path, err);
 
     *out = NULL;
-    if (!has_file(dir, name))
-        return TKX_OK;
-    path = join(dir, name);
-    if (!path)
-        return tkx__fail_memory(err);
+    if (st != TKX_OK || !path)
+        return st;
     st = tkx__json_text_read(path, MAX_CONFIG, out, err);
     tkx__free(path);
     return st;
@@ -175,13 +172,10 @@ static tkx_status read_template_file(tkx_tokenizer *t, const char *dir, tkx_erro
 {
     tkx__mapped file;
     char *path;
-    tkx_status st;
+    tkx_status st = find_file(dir, "chat_template.jinja", &path, err);
 
-    if (!has_file(dir, "chat_template.jinja"))
-        return TKX_OK;
-    path = join(dir, "chat_template.jinja");
-    if (!path)
-        return tkx__fail_memory(err);
+    if (st != TKX_OK || !path)
+        return st;
     st = tkx__mapped_open(&file, path, err);
     tkx__free(path);
     if (st != TKX_OK)
@@ -195,24 +189,34 @@ static tkx_status read_template_file(tkx_tokenizer *t, const char *dir, tkx_erro
     return st;
 }
 
+/* The tokenizer itself: tokenizer.json, else tokenizer.gguf. */
+static tkx_status open_main_file(const char *dir, tkx_tokenizer **out, tkx_error **err)
+{
+    char *json = NULL, *gguf = NULL;
+    tkx_status st = find_file(dir, "tokenizer.json", &json, err);
+
+    if (st == TKX_OK && !json)
+        st = find_file(dir, "tokenizer.gguf", &gguf, err);
+    if (st == TKX_OK && json)
+        st = open_json(json, out, err);
+    else if (st == TKX_OK && gguf)
+        st = open_gguf(gguf, out, err);
+    else if (st == TKX_OK)
+        st = tkx__fail(err, TKX_ERR_NOT_FOUND,
+                       "folder %s has neither tokenizer.json nor tokenizer.gguf; a "
+                       "SentencePiece tokenizer.model must be converted to "
+                       "tokenizer.json first",
+                       dir);
+    tkx__free(json);
+    tkx__free(gguf);
+    return st;
+}
+
 static tkx_status open_dir(const char *dir, tkx_tokenizer **out, tkx_error **err)
 {
-    bool has_json = has_file(dir, "tokenizer.json");
-    char *path;
     tkx_tokenizer *t = NULL;
-    tkx_status st;
+    tkx_status st = open_main_file(dir, &t, err);
 
-    if (!has_json && !has_file(dir, "tokenizer.gguf"))
-        return tkx__fail(err, TKX_ERR_NOT_FOUND,
-                         "folder %s has neither tokenizer.json nor tokenizer.gguf; a "
-                         "SentencePiece tokenizer.model must be converted to "
-                         "tokenizer.json first",
-                         dir);
-    path = join(dir, has_json ? "tokenizer.json" : "tokenizer.gguf");
-    if (!path)
-        return tkx__fail_memory(err);
-    st = has_json ? open_json(path, &t, err) : open_gguf(path, &t, err);
-    tkx__free(path);
     if (st == TKX_OK)
         st = read_end_ids(t, dir, err);
     if (st == TKX_OK)

@@ -229,8 +229,9 @@ static tkx_status round_trip(const char *path)
     return st;
 }
 
-/* Whichever allocation fails: an error, and nothing left behind.  (Two things
-   are optional and may fail unnoticed: looking for the tokenizer, keeping the prompt.) */
+/* Whichever allocation fails: an error, and nothing left behind.  (Two things are optional
+   and may fail unnoticed: the three parts of the packed table of merges, which leaves the
+   slower one, and keeping the prompt.) */
 START_TEST(every_allocation_may_fail)
 {
     char path[4096];
@@ -247,7 +248,7 @@ START_TEST(every_allocation_may_fail)
         n_survived += !ended && st == TKX_OK;
         ck_assert_msg(!ended || st == TKX_OK, "%s", tkx_status_name(st));
     }
-    ck_assert_uint_le(n_survived, 6);
+    ck_assert_uint_le(n_survived, 4);
     ck_assert_uint_gt(nth, 50);
 }
 END_TEST
