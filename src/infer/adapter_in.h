@@ -85,7 +85,7 @@ struct tkx__adapter {
     adapter_files files;
     adapter_config config;
     tkx__safetensors *tensors;
-    tkx__arena arena;   /* layers, copies of B */
+    tkx__arena arena;     /* layers, copies of B */
     tkx__mapped arranged; /* matrices as steps read them (adapter_arrange.c) */
     layer_loras *layers;
     size_t n_layers;

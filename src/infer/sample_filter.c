@@ -114,12 +114,14 @@ static candidate last_of(tkx__token_sampler *s, size_t n, double before, double 
 static bool find_among_few(tkx__token_sampler *s, const float *v, float max, double limit,
                            candidate *last)
 {
-    for (float below = 2; below <= 8; below *= 4) {
+    static const float near[] = {2, 8};
+
+    for (size_t j = 0; j < sizeof near / sizeof *near; j++) {
         double sum = 0;
         size_t n = 0;
 
         for (size_t i = 0; i < s->n_vocab && n < MOST_SORTED; i++) {
-            if (!(v[i] >= max - below))
+            if (!(v[i] >= max - near[j]))
                 continue;
             s->best[n++] = (candidate){v[i], (uint32_t)i};
             sum += (double)s->weight[i];

@@ -114,6 +114,54 @@ START_TEST(no_pieces_is_no_work)
 }
 END_TEST
 
+typedef struct need {
+    tkx__ahead ahead;
+    size_t made[7];    /* plain, as above */
+    size_t n_times[7]; /* likewise */
+    _Atomic size_t n_wrong;
+} need;
+
+static void make(void *ctx, size_t piece, size_t thread)
+{
+    need *n = ctx;
+
+    (void)thread;
+    n->n_times[piece]++;
+    n->made[piece] = piece + 1;
+}
+
+static void use(void *ctx, size_t piece, size_t thread)
+{
+    need *n = ctx;
+
+    (void)piece;
+    tkx__ahead_work(&n->ahead, thread);
+    tkx__ahead_wait(&n->ahead);
+    for (size_t i = 0; i < n->ahead.n_pieces; i++)
+        if (n->made[i] != i + 1)
+            atomic_fetch_add(&n->n_wrong, 1);
+}
+
+/* Each once, and all seen by every piece that waited, with fewer pieces than threads,
+   too. */
+START_TEST(pieces_ahead)
+{
+    tkx__threads *pool = NULL;
+
+    ck_assert_int_eq(tkx__threads_new((size_t)_i, &pool, NULL), TKX_OK);
+    for (size_t run = 0; run < 500; run++) {
+        need n = {.n_wrong = 0};
+
+        tkx__ahead_set(&n.ahead, run % 8, make, &n);
+        tkx__threads_run(pool, 1 + run % 20, use, &n);
+        ck_assert_uint_eq(atomic_load(&n.n_wrong), 0);
+        for (size_t i = 0; i < 7; i++)
+            ck_assert_uint_eq(n.n_times[i], i < run % 8);
+    }
+    tkx__threads_free(pool);
+}
+END_TEST
+
 START_TEST(zero_means_all_usable)
 {
     tkx__threads *pool = NULL;
@@ -131,6 +179,7 @@ int main(void)
 
     tcase_add_loop_test(tc, each_piece_once, 1, 6);
     tcase_add_loop_test(tc, phases_follow_each_other, 1, 6);
+    tcase_add_loop_test(tc, pieces_ahead, 1, 6);
     tcase_add_test(tc, no_pieces_is_no_work);
     tcase_add_test(tc, zero_means_all_usable);
     suite_add_tcase(s, tc);
