@@ -10,7 +10,11 @@
  * prefetching begins anew with every row.  Quantised rows are decoded first, in chunks of
  * columns that the first-level cache holds.
  */
-#include "infer/kernels/avx2_float_six.h"
+#include "infer/kernels/avx2_float.h"
+
+#define TRIO TKX__TRIO
+#define ROWS (2 * TRIO)
+#define GROUP TKX__GROUP
 
 /* Columns at once: of half precision, with which the activations of 4 tokens fit the
    second-level cache; of float32, of decoded rows, the first-level cache. */
@@ -22,6 +26,107 @@
 #define X_BYTES ((size_t)256 * 1024)
 #define MIN_TOKENS 16
 #define MAX_TOKENS 64
+
+/* Where what is multiplied next stands: 6 rows. */
+typedef struct coming {
+    const uint8_t *rows;
+    size_t row_size;
+    bool is_run; /* the columns are whole rows, one run of bytes */
+} coming;
+
+/* 6 rows times tokens, some columns: whole eights, but for the last few of a row. */
+typedef struct piece {
+    const uint8_t *w[ROWS]; /* at the first column */
+    coming next;            /* rows NULL: not to be fetched */
+    const float *const *x;  /* of all tokens, at the row's first column */
+    float *lanes;           /* [tokens][ROWS][8] */
+    float *out;             /* row r of token t at out[t * out_stride + r] */
+    size_t out_stride;
+    size_t n_tok;
+    size_t first; /* column */
+    size_t n;
+    size_t n_rows; /* of the 6, to be written */
+    bool is_last;
+} piece;
+
+/* What a group of tokens and its rows fetch in each turn of the loop: 3 cache lines, the
+   same again where the groups beside it have the others. */
+typedef struct fetcher {
+    const char *at;
+    size_t second;
+    size_t third;
+    size_t step;
+} fetcher;
+
+/* ---- products ---- */
+
+/* The share of rows r .. r + n_rows - 1 and the group with token tok. */
+TKX__INLINE fetcher share_out(const piece *p, size_t r, size_t n_rows, size_t tok)
+{
+    const coming *next = &p->next;
+    size_t n_groups = (p->n_tok + GROUP - 1) / GROUP;
+    size_t first = n_rows * ((tok + GROUP - 1) / GROUP) / n_groups;
+    size_t n = (n_rows + n_groups - 1) / n_groups; /* rows, at most 3 */
+    size_t apart = next->is_run ? 64 : next->row_size;
+
+    if (!next->rows)
+        return (fetcher){.at = (const char *)p->w[0]};
+    return (fetcher){.at = (const char *)next->rows + (r + first) * next->row_size,
+                     .second = n > 1 ? apart : 0,
+                     .third = n > 2 ? 2 * apart : 0,
+                     .step = next->is_run ? 64 * n : 64};
+}
+
+TKX__INLINE void fetch(fetcher *f)
+{
+    _mm_prefetch(f->at, _MM_HINT_T0);
+    _mm_prefetch(f->at + f->second, _MM_HINT_T0);
+    _mm_prefetch(f->at + f->third, _MM_HINT_T0);
+    f->at += f->step;
+}
+
+/* Rows r .. r + n_rows - 1 with tokens tok .. tok + n_tok - 1. */
+TKX__INLINE void multiply(tkx__wtype type, int n_rows, int n_tok, const piece *p,
+                          size_t r, size_t tok)
+{
+    const size_t line = type == TKX__W_F32 ? 16 : 32; /* columns */
+    fetcher next = share_out(p, r, (size_t)n_rows, tok);
+    float *lanes = p->lanes + (tok * ROWS + r) * 8;
+    const float *x[GROUP] = {p->x[tok]};
+    __m256 y[GROUP][8];
+    size_t c = 0;
+
+    TKX__UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        x[t] = p->x[tok + (size_t)t] + p->first;
+        for (int i = 0; i < n_rows; i++)
+            y[t][i] = p->first == 0 ? _mm256_setzero_ps()
+                                    : _mm256_loadu_ps(lanes + (t * ROWS + i) * 8);
+    }
+    for (; c + line <= p->n; c += line) {
+        fetch(&next);
+        TKX__UNROLL
+        for (size_t i = 0; i < line; i += 8)
+            step(type, n_rows, n_tok, p->w + r, x, c + i, y);
+    }
+    for (; c + 8 <= p->n; c += 8)
+        step(type, n_rows, n_tok, p->w + r, x, c, y);
+    if (!p->is_last) {
+        TKX__UNROLL
+        for (int t = 0; t < n_tok; t++)
+            for (int i = 0; i < n_rows; i++)
+                _mm256_storeu_ps(lanes + (t * ROWS + i) * 8, y[t][i]);
+    } else {
+        float *out = p->out + tok * p->out_stride + r;
+        size_t left = p->n_rows - r;
+
+        if (n_tok == GROUP && left >= TRIO)
+            put_trio(y, out, p->out_stride);
+        else
+            put_few(n_rows, n_tok, y, out, p->out_stride,
+                    left < (size_t)n_rows ? left : (size_t)n_rows);
+    }
+}
 
 /* 6 rows: 12 chains at once of 4 tokens or 2. */
 TKX__INLINE void multiply_group(tkx__wtype type, int n_tok, const piece *p, size_t tok)
@@ -122,8 +227,6 @@ static const uint8_t *find_next(const tkx__tile *t, size_t r, size_t end, bool i
 static void six_rows(const tkx__tile *t, size_t r, size_t tok, size_t n_tok, size_t n,
                      bool is_plain, desk *k)
 {
-    /* Float32 and few tokens: fetching drives out what is in use. */
-    bool is_fetching = is_plain && (t->type != TKX__W_F32 || n_tok > GROUP);
     piece p = {.next = {.row_size = t->row_size, .is_run = n >= t->n_cols},
                .x = k->x + tok,
                .lanes = k->lanes,
@@ -139,7 +242,7 @@ static void six_rows(const tkx__tile *t, size_t r, size_t tok, size_t n_tok, siz
         p.n = left >= n ? n : left < 8 ? left : left / 8 * 8; /* the last few alone */
         p.is_last = p.n == left;
         type = find_rows(t, r, is_plain, k, &p);
-        if (is_fetching)
+        if (is_plain)
             p.next.rows = find_next(t, r, p.first + p.n, tok + n_tok < t->n_tok);
         if (p.n < 8)
             multiply_tail(type, &p);
@@ -191,7 +294,7 @@ void tkx__avx2_tile_f(const tkx__tile *t)
 {
     bool is_plain = tkx__wtype_block_cols(t->type) == 1;
 
-    if (is_plain && t->n_tok <= TKX__FEW_TOKENS && !t->is_packed)
+    if (is_plain && t->n_tok <= GROUP && !t->is_packed)
         tkx__avx2_few_f(t);
     else if (!tkx__avx2_narrow_f(t))
         several(t, is_plain);

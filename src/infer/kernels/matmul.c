@@ -22,14 +22,16 @@ typedef tkx__matmul_job job;
  */
 static size_t rows_of_piece(const job *j, const unit *u)
 {
+    /* Whole strips, of the adapters' B as well, and whole sixes of plain rows. */
+    size_t whole = u->is_q || u->n_tok == 1 ? 16 : 24;
     size_t rows;
 
     if (u->n_tok >= 16)
-        return 48;
+        return u->is_q ? 48 : whole;
     if (!u->product)
         return 8;
-    rows = (j->piece_bytes / u->w->row_size + 15) / 16 * 16;
-    return rows > TKX__TILE_MAX_ROWS ? TKX__TILE_MAX_ROWS : rows < 16 ? 16 : rows;
+    rows = (j->piece_bytes / u->w->row_size + whole - 1) / whole * whole;
+    return rows > TKX__TILE_MAX_ROWS ? TKX__TILE_MAX_ROWS : rows < whole ? whole : rows;
 }
 
 /* Of an A, which has few rows, so few that all threads have some. */
