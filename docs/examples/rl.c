@@ -140,7 +140,7 @@ static int measure(run *r, const char *when, double *mean)
         tkx_sample_response *response = NULL;
         const rl_problem *problem = NULL;
 
-        if (!next_group(r, &problem, &response))
+        if (!next_group(r, &problem, &response) || !response)
             return 0;
         for (size_t k = 0; k < GROUP_SIZE; k++)
             *mean += rl_reward(problem, &response->sequences[k]) / N_BATCH;
@@ -164,7 +164,7 @@ static int roll_out(run *r, double *mean)
         const rl_problem *problem = NULL;
         int ok;
 
-        if (!next_group(r, &problem, &response))
+        if (!next_group(r, &problem, &response) || !response)
             return 0;
         ok = rl_group(problem, response, &r->examples[n], &r->data[n]);
         for (size_t k = 0; k < GROUP_SIZE; k++)

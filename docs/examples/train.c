@@ -72,7 +72,7 @@ static void take_outcome(tkx_pipeline *pipeline, size_t n_tokens)
 static void train(tkx_pipeline *pipeline, const int32_t *tokens, const int64_t *targets,
                   size_t n)
 {
-    float *weights = calloc(n, sizeof *weights);
+    float *weights = calloc(n + 1, sizeof *weights);
     const tkx_chunk chunk = tkx_chunk_text(tokens, n);
     const tkx_named_tensor inputs[] = {{"target_tokens", tkx_tensor_i64(targets, n)},
                                        {"weights", tkx_tensor_f32(weights, n)}};
@@ -162,9 +162,11 @@ int main(int argc, char **argv)
     need(tkx_tokenizer_encode(tokenizer, text, strlen(text), TKX_ENCODE_DEFAULT, &ids, &n,
                               &err),
          "encode");
-    int32_t *tokens = calloc(n, sizeof *tokens);
-    if (!tokens)
-        return 1;
+    int32_t *tokens = calloc(n + 1, sizeof *tokens);
+    if (!tokens || n <= N_PROMPT) {
+        fprintf(stderr, "the text has %zu tokens: too few, or memory is short\n", n);
+        exit(1);
+    }
     for (size_t i = 0; i < n; i++)
         tokens[i] = (int32_t)ids[i];
 
