@@ -49,7 +49,7 @@ typedef struct tkx_local_options {
     tkx_local_compute compute;
     int n_threads;             /* 0: as many as the process may run on */
     uint64_t max_memory_bytes; /* weights, KV, scratch; 0: what machine and cgroup
-                                  leave */
+                                  allow, less 5 % (1 GiB to a tenth) */
     size_t max_positions;      /* of all open sequences together; 0: chosen to fit */
     size_t max_requests;       /* open at once, beyond that BUSY; 0: 1,024 */
     const char *kernels;       /* instruction set by name; NULL: the best of this CPU */

@@ -3,7 +3,8 @@
  * local_fit.c - whether a model fits, and how large a KV cache beside it.
  *
  * Counted are the weights as the files have them or as they will be quantised, the cache,
- * the scratch memory and a margin for the rest.  Without a wish the cache starts at four
+ * the scratch memory and what the engine itself takes; what may be
+ * used leaves a margin to everything else (hw_limits.h).  Without a wish the cache starts at four
  * contexts and is halved until all fits.
  */
 #include <inttypes.h>
@@ -16,13 +17,13 @@
 
 #define DEFAULT_CONTEXT 8192
 #define LEAST_POSITIONS 512
-#define MARGIN_BYTES ((uint64_t)64 << 20)
+#define ENGINE_BYTES ((uint64_t)64 << 20)
 
-static uint64_t memory_limit(void)
+static uint64_t memory_room(void)
 {
     uint64_t limit = tkx__hw_memory_limit();
 
-    return limit ? limit : UINT64_MAX;
+    return limit ? tkx__hw_memory_room(limit) : UINT64_MAX;
 }
 
 static uint64_t needed_bytes(const tkx__weights *w, uint64_t weight_bytes,
@@ -36,7 +37,7 @@ static uint64_t needed_bytes(const tkx__weights *w, uint64_t weight_bytes,
     if (kv == 0 || __builtin_mul_overflow(kv, (uint64_t)kv_blocks, &kv) ||
         __builtin_add_overflow(sum, kv, &sum) ||
         __builtin_add_overflow(sum, scratch, &sum) ||
-        __builtin_add_overflow(sum, MARGIN_BYTES, &sum))
+        __builtin_add_overflow(sum, ENGINE_BYTES, &sum))
         return UINT64_MAX;
     return sum;
 }
@@ -65,7 +66,7 @@ tkx_status tkx__local_fit(const tkx__weights *w, uint64_t weight_bytes,
 
     out->weight_bytes = weight_bytes;
     out->available_bytes =
-        options->max_memory_bytes ? options->max_memory_bytes : memory_limit();
+        options->max_memory_bytes ? options->max_memory_bytes : memory_room();
     if (positions > (size_t)1 << 31)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "a KV cache of %zu positions",
                          positions);

@@ -2,16 +2,17 @@
 /*
  * hw_fit.c - does a model fit, in which weight type, with how much context.
  *
- * Counts the elements of the matrices from the opened (mapped, not read) file.  A tenth
- * of the process's memory is left to everything else.  Speed: each token of one sequence
- * reads all weights but the embedding (all once when it is also the head; of experts the
- * chosen ones) - an upper bound.
+ * Counts the elements of the matrices from the opened (mapped, not read) file.
+ * A margin of the process's memory (hw_limits.h) is left to everything else.  Speed: each
+ * token of one sequence reads all weights but the embedding (all once when it is also the
+ * head; of experts the chosen ones) - an upper bound.
  */
 #include <string.h>
 
 #include <tkx/hw.h>
 
 #include "base/error.h"
+#include "infer/hw_limits.h"
 #include "infer/kernels/kernels.h"
 #include "infer/kv.h"
 #include "model/weights.h"
@@ -67,7 +68,7 @@ static sizes measure(const tkx__weights *w)
 static void judge(const tkx__weights *w, const tkx_hw_info *info, uint64_t all_bytes,
                   uint64_t read_bytes, tkx_hw_fit *fit)
 {
-    uint64_t room = info->memory_limit_bytes / 10 * 9;
+    uint64_t room = tkx__hw_memory_room(info->memory_limit_bytes);
     uint64_t per_block = tkx__kv_bytes_per_block(&w->config, true);
     uint64_t n_blocks;
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
+#define LEAST_MARGIN ((uint64_t)1 << 30)
 
 /* The first line of a file, without its end; false when there is none. */
 static int read_line(const char *path, char *line, size_t size)
@@ -139,6 +140,13 @@ static uint64_t meminfo(const char *name)
     if (f)
         fclose(f);
     return kib * 1024;
+}
+
+uint64_t tkx__hw_memory_room(uint64_t limit)
+{
+    uint64_t margin = limit / 20 > LEAST_MARGIN ? limit / 20 : LEAST_MARGIN;
+
+    return limit - (margin < limit / 10 ? margin : limit / 10);
 }
 
 uint64_t tkx__hw_memory_available(void)

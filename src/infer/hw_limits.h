@@ -15,6 +15,9 @@ size_t tkx__hw_usable_cpus(void);
    and those above).  0 where the system does not say. */
 uint64_t tkx__hw_memory_bytes(void);
 uint64_t tkx__hw_memory_limit(void);
+/* What a model may take of such a limit.  The margin for everything else is 5 %, at least
+   1 GiB, at most a tenth. */
+uint64_t tkx__hw_memory_room(uint64_t limit);
 /* Free within that limit now: memory that others could give back counted. */
 uint64_t tkx__hw_memory_available(void);
 

@@ -28,6 +28,17 @@ START_TEST(figures_are_plausible)
 }
 END_TEST
 
+START_TEST(a_margin_is_left)
+{
+    const uint64_t gib = (uint64_t)1 << 30;
+
+    ck_assert_uint_eq(tkx__hw_memory_room(0), 0);
+    ck_assert_uint_eq(tkx__hw_memory_room(5 * gib), 5 * gib - gib / 2);
+    ck_assert_uint_eq(tkx__hw_memory_room(16 * gib), 15 * gib);
+    ck_assert_uint_eq(tkx__hw_memory_room(100 * gib), 95 * gib);
+}
+END_TEST
+
 START_TEST(bandwidth_when_asked)
 {
     tkx_hw_info info = TKX_HW_INFO_INIT;
@@ -72,6 +83,7 @@ int main(void)
     Suite *s = suite_create("hw");
 
     tcase_add_test(tc, figures_are_plausible);
+    tcase_add_test(tc, a_margin_is_left);
     tcase_add_test(tc, bandwidth_when_asked);
     tcase_add_test(tc, struct_size_is_respected);
     tcase_add_test(tc, a_missing_model_is_not_found);
