@@ -121,6 +121,7 @@ static int run_all(sft_run *run)
     if (status == CLI_OK)
         status = cli_connection_open(run->connection);
     cli_catch_interrupts();
+    cli_catch_termination();
     if (status == CLI_OK)
         status = sft_run_begin(run);
     if (status == CLI_OK)

@@ -19,13 +19,23 @@ static void on_interrupt(int signal_number)
         _Exit(CLI_INTERRUPTED);
 }
 
-void cli_catch_interrupts(void)
+static void catch_signal(int signal_number)
 {
     struct sigaction action = {0};
 
     action.sa_handler = on_interrupt;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
+    sigaction(signal_number, &action, NULL);
+}
+
+void cli_catch_interrupts(void)
+{
+    catch_signal(SIGINT);
+}
+
+void cli_catch_termination(void)
+{
+    catch_signal(SIGTERM);
 }
 
 int cli_is_interrupted(void)

@@ -37,6 +37,8 @@ int cli_wait(const cli_connection *connection, tkx_future *future, int is_interr
 
 /* From now on Ctrl-C is noted instead of ending the program (a second one ends it). */
 void cli_catch_interrupts(void);
+/* SIGTERM as well, which job schedulers send before they kill. */
+void cli_catch_termination(void);
 int cli_is_interrupted(void);
 void cli_clear_interrupts(void); /* the one noted was meant for what has ended */
 
