@@ -342,7 +342,7 @@ static int is_met(const measure *m)
 
 static void print_aims(const measure *m)
 {
-    if (!m->least_mb_s && !m->least_ratio && !m->most_allocs && !m->most_held)
+    if (m->least_mb_s <= 0 && m->least_ratio <= 0 && !m->most_allocs && !m->most_held)
         return;
     printf("  %s:", is_met(m) ? "met" : "MISSED");
     if (m->least_mb_s > 0)
