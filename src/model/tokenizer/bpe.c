@@ -93,8 +93,8 @@ static bool push_pair(heap *h, const tkx__merges *merges, const uint32_t *symbol
     if (left == END || right == END)
         return true;
     rank = tkx__merges_rank(merges, symbols[left], symbols[right]);
-    return rank == TKX__NO_RANK || heap_push(h, (uint64_t)rank << 32 | left,
-                                             pair_of(symbols[left], symbols[right]));
+    return rank == TKX__NO_RANK ||
+           heap_push(h, tkx__bpe_key(rank, left), pair_of(symbols[left], symbols[right]));
 }
 
 /* A symbol that was merged into its left neighbour. */

@@ -26,6 +26,12 @@ typedef struct tkx__bpe_scratch {
 
 void tkx__bpe_scratch_clear(tkx__bpe_scratch *scratch);
 
+/* The order of merging: by rank, then from the left. */
+static inline uint64_t tkx__bpe_key(uint32_t rank, size_t place)
+{
+    return rank * (UINT64_C(1) << 32) + place;
+}
+
 /* What is left of symbols[0..n), n <= TKX__BPE_SHORT, merged in place (bpe_short.c). */
 #define TKX__BPE_SHORT 48
 size_t tkx__bpe_merge_short(const tkx__merges *merges, uint32_t *symbols, size_t n);

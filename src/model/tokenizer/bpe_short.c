@@ -49,25 +49,22 @@ static inline uint64_t smallest(const uint64_t *keys, size_t n)
     return best;
 }
 
-static inline uint64_t key_of(uint32_t rank, size_t place)
-{
-    return (uint64_t)rank << 32 | place;
-}
-
 static void begin(lane *l, const tkx__merges *merges, uint32_t *symbols, size_t *n)
 {
     l->symbols = symbols;
     l->n_left = n;
     l->n = *n;
-    l->n_keys = (l->n + 8) & ~(size_t)7;
     l->alive = (UINT64_C(1) << (l->n + 2)) - 1;
     l->at[0] = l->at[l->n + 1] = tkx__merges_nobody(merges);
     memcpy(l->at + 1, symbols, l->n * sizeof *symbols);
     l->keys[0] = UINT64_MAX;
     for (size_t i = 1; i < l->n; i++)
-        l->keys[i] = key_of(tkx__merges_first_rank(merges, l->at[i], l->at[i + 1]), i);
-    for (size_t i = l->n; i < l->n_keys; i++)
-        l->keys[i] = UINT64_MAX;
+        l->keys[i] =
+            tkx__bpe_key(tkx__merges_first_rank(merges, l->at[i], l->at[i + 1]), i);
+    l->n_keys = l->n;
+    do
+        l->keys[l->n_keys++] = UINT64_MAX;
+    while (l->n_keys % 8 != 0);
 }
 
 /* Merge the best pair, and fetch the new ones; false when none is left. */
@@ -108,8 +105,8 @@ static inline void rank_new_pairs(lane *l, const tkx__merges *merges)
         ranks[0] = tkx__merges_rank(merges, l->at[l->left], id);
         ranks[1] = tkx__merges_rank(merges, id, l->at[l->right]);
     }
-    l->keys[l->left] = key_of(ranks[0], l->left);
-    l->keys[l->merged] = key_of(ranks[1], l->merged);
+    l->keys[l->left] = tkx__bpe_key(ranks[0], l->left);
+    l->keys[l->merged] = tkx__bpe_key(ranks[1], l->merged);
 }
 
 static void end(const lane *l)
