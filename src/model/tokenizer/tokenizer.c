@@ -139,18 +139,6 @@ void tkx__tokenizer_add_end_id(tkx_tokenizer *tokenizer, int64_t id)
     tokenizer->end_ids[tokenizer->n_end_ids++] = id;
 }
 
-tkx_status tkx__tokenizer_set_end_ids(tkx_tokenizer *tokenizer, const int64_t *ids,
-                                      size_t n, tkx_error **err)
-{
-    if (n > TKX__TOKENIZER_END_IDS)
-        return tkx__fail(err, TKX_ERR_LIMIT, "%zu end ids are more than %d", n,
-                         TKX__TOKENIZER_END_IDS);
-    tokenizer->n_end_ids = 0;
-    for (size_t i = 0; i < n; i++)
-        tkx__tokenizer_add_end_id(tokenizer, ids[i]);
-    return TKX_OK;
-}
-
 const char *tkx_tokenizer_chat_template(const tkx_tokenizer *tokenizer)
 {
     return tokenizer->chat_template;

@@ -89,10 +89,7 @@ tkx_status tkx__tokenizer_from_json(const char *text, size_t size, const char *w
 tkx_status tkx__tokenizer_from_gguf(const tkx__gguf *gguf, const char *what,
                                     tkx_tokenizer **out, tkx_error **err);
 
-/* Replace the end ids (of a generation config, say).  LIMIT above TKX__TOKENIZER_END_IDS.
- */
-tkx_status tkx__tokenizer_set_end_ids(tkx_tokenizer *tokenizer, const int64_t *ids,
-                                      size_t n, tkx_error **err);
+/* One more; those beyond TKX__TOKENIZER_END_IDS are left out. */
 void tkx__tokenizer_add_end_id(tkx_tokenizer *tokenizer, int64_t id);
 
 /* Append the ids of a text; flags are tkx_encode_flags. */
