@@ -314,7 +314,8 @@ static void forget_old(mock_server *srv)
 
 void future_tick(mock_server *srv)
 {
-    static const int64_t period = 10000;
+    const int64_t retain_ms = srv->opt.retain_s * 1000;
+    const int64_t period = retain_ms < 10000 ? retain_ms : 10000;
     int64_t now = mock_mono_ms();
     for (size_t i = 0; srv->ops.n > 0 && i < OP_TABLE_SIZE; i++)
         for (op *o = srv->ops.slots[i]; o; o = o->hash_next)
