@@ -335,7 +335,7 @@ void tkx__adapter_unref(tkx__adapter *adapter)
     tkx__safetensors_free(adapter->tensors);
     tkx__adapter_files_close(&adapter->files);
     tkx__arena_clear(&adapter->arena);
-    tkx__mapped_close(&adapter->arranged);
+    tkx__free(adapter->arranged);
     tkx__free(adapter->config.base_model);
     tkx__free(adapter->config.modules);
     tkx__free(adapter);

@@ -8,9 +8,8 @@
  */
 #include <string.h>
 
-#include <sys/mman.h>
-
 #include "base/error.h"
+#include "base/large.h"
 #include "base/mem.h"
 #include "infer/adapter_in.h"
 
@@ -20,7 +19,6 @@
 #define HALF_SMALLEST 0x1p-12f
 
 #define ALIGNMENT ((size_t)64)
-#define LARGE_PAGE ((size_t)2 << 20)
 
 /* Magnitudes compare as their bits do, infinities and NaN above all numbers. */
 static bool fits_half(const tkx__matrix *m)
@@ -156,23 +154,18 @@ tkx_status tkx__adapter_arrange(tkx__adapter *a, const tkx__kernels *kernels,
                                 tkx_error **err)
 {
     arranging g = {.adapter = a, .kernels = kernels};
-    size_t size;
-    size_t skip;
 
-    if (a->arranged.data)
+    if (a->arranged)
         return TKX_OK;
     arrange_all(&g);
-    if (g.is_short || !tkx__add(g.at, LARGE_PAGE, &size))
+    if (g.is_short)
         return tkx__fail_memory(err);
     if (g.at == 0)
         return TKX_OK;
-    if (tkx__mapped_anonymous(&a->arranged, size, err) != TKX_OK)
-        return TKX_ERR_NO_MEMORY;
-    skip = (LARGE_PAGE - (uintptr_t)a->arranged.data % LARGE_PAGE) % LARGE_PAGE;
-    g.block = (unsigned char *)(uintptr_t)a->arranged.data + skip;
+    g.block = tkx__large_alloc(g.at, false, &a->arranged);
+    if (!g.block)
+        return tkx__fail_memory(err);
     g.at = 0;
-    /* advice: no harm when it is not taken */
-    (void)madvise(g.block, size - LARGE_PAGE, MADV_HUGEPAGE);
     arrange_all(&g);
     return TKX_OK;
 }

@@ -85,8 +85,8 @@ struct tkx__adapter {
     adapter_files files;
     adapter_config config;
     tkx__safetensors *tensors;
-    tkx__arena arena;     /* layers, copies of B */
-    tkx__mapped arranged; /* matrices as steps read them (adapter_arrange.c) */
+    tkx__arena arena; /* layers, copies of B */
+    void *arranged;   /* memory of matrices as steps read them (adapter_arrange.c) */
     layer_loras *layers;
     size_t n_layers;
     size_t n_experts;

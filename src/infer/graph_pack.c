@@ -10,13 +10,12 @@
  */
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "base/large.h"
 #include "base/mem.h"
 #include "infer/graph_in.h"
 
 #define PIECE_BYTES ((size_t)8 << 20)
-#define LARGE_PAGE ((size_t)2 << 20)
 #define ROWS_AT_ONCE 32
 
 /* Consecutive rows of one matrix, shared out. */
@@ -84,19 +83,17 @@ static size_t packed_size(const tkx__graph *g, const tkx__matrix *m)
 static void *pack_matrices(tkx__graph *g, tkx__matrix *matrices, size_t n)
 {
     size_t size = 0;
-    unsigned char *memory;
+    void *memory;
     unsigned char *at;
 
     for (size_t i = 0; i < n; i++)
         if (!tkx__add(size, packed_size(g, &matrices[i]), &size))
             return NULL;
-    if (size == 0 || !tkx__add(size, LARGE_PAGE, &size))
+    if (size == 0)
         return NULL;
-    memory = tkx__malloc(size);
-    if (!memory)
+    at = tkx__large_alloc(size, false, &memory);
+    if (!at)
         return NULL;
-    at = memory + (LARGE_PAGE - (uintptr_t)memory % LARGE_PAGE);
-    (void)madvise(at, (size - LARGE_PAGE) / 4096 * 4096, MADV_HUGEPAGE);
     for (size_t i = 0; i < n; i++) {
         size_t bytes = packed_size(g, &matrices[i]);
 

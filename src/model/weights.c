@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/large.h"
 #include "base/mem.h"
 #include "model/blocks.h"
 #include "model/hf_dir.h"
@@ -94,10 +94,8 @@ void tkx__weights_free(tkx__weights *weights)
 void *tkx__weights_own_block(tkx__weights *weights, size_t size_bytes)
 {
     tkx__mapped_close(&weights->own->block);
-    /* large pages are advice: no harm when it is not taken */
     if (tkx__mapped_anonymous(&weights->own->block, size_bytes, NULL) == TKX_OK)
-        (void)madvise((void *)(uintptr_t)weights->own->block.data, size_bytes,
-                      MADV_HUGEPAGE);
+        tkx__large_advise((void *)(uintptr_t)weights->own->block.data, size_bytes);
     return (void *)(uintptr_t)weights->own->block.data;
 }
 
