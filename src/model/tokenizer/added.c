@@ -182,7 +182,10 @@ bool tkx__added_next(const tkx__added *added, const uint8_t *text, size_t n, siz
         match->start = token->strips_left ? blanks_before(text, from, at) : at;
         match->stop =
             token->strips_right ? blanks_after(scan, text, n, at + size) : at + size;
-        scan->at = at + size; /* blanks that it takes may begin the next one */
+        at += size; /* blanks that it takes may begin the next one */
+        if (token->strips_left && match->stop <= from)
+            continue; /* of blanks alone, and the one before took them all */
+        scan->at = at;
         return true;
     }
     return false;

@@ -7,6 +7,7 @@
  * pre-tokenizer says; files have it before the model, so that the large part is read
  * once.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -14,6 +15,7 @@
 #include "base/mem.h"
 #include "model/tokenizer/build.h"
 #include "model/tokenizer/json_parts.h"
+#include "model/tokenizer/score.h"
 
 #define MAX_FILE ((size_t)1 << 30)
 
@@ -51,6 +53,9 @@ static tkx_status add_score(loading *l, size_t id, double score, size_t *capacit
 {
     tkx__unigram *u = &l->t->unigram;
 
+    if (!isfinite(score))
+        return tkx__fail(l->err, TKX_ERR_PARSE, "%s: the score of token %zu is too large",
+                         l->what, id);
     if (id == *capacity) {
         size_t want = *capacity ? *capacity * 2 : 1024;
         double *scores = tkx__realloc(u->scores, want, sizeof *scores);
@@ -65,6 +70,16 @@ static tkx_status add_score(loading *l, size_t id, double score, size_t *capacit
     return TKX_OK;
 }
 
+static void read_score(tkx__json_reader *r, tkx__json_text *score)
+{
+    double value; /* read for its checks only */
+
+    if (tkx__json_peek(r) == TKX__JSON_NUMBER)
+        tkx__json_skip_raw(r, score);
+    else
+        tkx__json_read_f64(r, &value); /* fails */
+}
+
 /* Unigram: [[text, score], ...]; the place is the id. */
 static tkx_status read_vocab_list(loading *l, tkx__json_reader *r)
 {
@@ -73,21 +88,20 @@ static tkx_status read_vocab_list(loading *l, tkx__json_reader *r)
 
     tkx__json_read_array(r);
     for (uint64_t id = 0; st == TKX_OK && tkx__json_read_element(r); id++) {
-        tkx__json_text text = {0};
-        double score = 0;
+        tkx__json_text text = {0}, score = {0};
 
         tkx__json_read_array(r);
         if (tkx__json_read_element(r))
             tkx__json_read_text(r, &text);
         if (tkx__json_read_element(r))
-            tkx__json_read_f64(r, &score);
+            read_score(r, &score);
         while (tkx__json_read_element(r))
             tkx__json_skip(r);
         if (r->status != TKX_OK)
             break;
         st = tkx__build_token(l->t, id, text.data, text.size, 0, l->err);
         if (st == TKX_OK)
-            st = add_score(l, (size_t)id, score, &capacity);
+            st = add_score(l, (size_t)id, tkx__score_read(score), &capacity);
     }
     return st;
 }

@@ -2,8 +2,8 @@
 /*
  * model/tokenizer/regex.h - an expression of a tokenizer's file, run by PCRE2.
  *
- * Files write for Oniguruma; what means something else to PCRE2 is rewritten (\s, \w, \u)
- * or refused (sets inside sets, intersections).  Immutable: any thread.
+ * Files write for Oniguruma; what means something else to PCRE2 is rewritten (\s, \w, \b,
+ * intervals, options) or refused (intersections).  Immutable: any thread.
  */
 #ifndef TKX_MODEL_TOKENIZER_REGEX_H
 #define TKX_MODEL_TOKENIZER_REGEX_H

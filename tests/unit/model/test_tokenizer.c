@@ -10,6 +10,7 @@
 #include "model/tokenizer/unicode_reference.h"
 #include "support/fail_alloc.h"
 #include "support/suite.h"
+#include "tok_rig.h"
 
 /* Letters a to c, "ab", "abc", a sign; "<e>" is special, "<t>" added. */
 static const char small[] =
@@ -29,31 +30,6 @@ static const char small[] =
     "\"decoder\":{\"type\":\"ByteLevel\"},"
     "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"abc\":4,"
     "\"\xC4\xA0\":5},\"merges\":[\"a b\",\"ab c\"]}}";
-
-static tkx_tokenizer *load(const char *json)
-{
-    tkx_tokenizer *t = NULL;
-    tkx_error *err = NULL;
-    tkx_status st = tkx__tokenizer_from_json(json, strlen(json), "test.json", &t, &err);
-
-    ck_assert_msg(st == TKX_OK, "%s", tkx_error_message(err));
-    return t;
-}
-
-static void expect_ids(const tkx_tokenizer *t, const char *text, size_t n, unsigned flags,
-                       const char *expected)
-{
-    char got[1024] = "";
-    int64_t *ids = NULL;
-    size_t n_ids = 0, at = 0;
-
-    ck_assert_int_eq(tkx_tokenizer_encode(t, text, n, flags, &ids, &n_ids, NULL), TKX_OK);
-    for (size_t i = 0; i < n_ids; i++)
-        at += (size_t)snprintf(got + at, sizeof got - at, "%s%lld", i ? " " : "",
-                               (long long)ids[i]);
-    ck_assert_str_eq(got, expected);
-    tkx_tokenizer_free_result(ids);
-}
 
 START_TEST(merges_in_order_of_rank)
 {
@@ -77,25 +53,6 @@ START_TEST(special_tokens_are_found_unless_the_text_is_plain)
     ck_assert_int_eq(tkx_tokenizer_find(t, "<e>"), 6);
     ck_assert_int_eq(tkx_tokenizer_find(t, " "), 5);
     ck_assert_int_eq(tkx_tokenizer_find(t, "nothing"), -1);
-    tkx_tokenizer_unref(t);
-}
-END_TEST
-
-/* "ab" takes the blanks behind it, and " c" may still begin with one of them. */
-START_TEST(blanks_that_a_token_takes_may_begin_the_next)
-{
-    static const char json[] =
-        "{\"added_tokens\":[{\"id\":6,\"content\":\"ab\",\"rstrip\":true,"
-        "\"normalized\":false,\"special\":false},{\"id\":7,\"content\":\" c\","
-        "\"normalized\":false,\"special\":false}],\"pre_tokenizer\":{\"type\":"
-        "\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true},\"decoder\":{"
-        "\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,"
-        "\"b\":1,\"c\":2,\"\xC4\xA0\":3},\"merges\":[]}}";
-    tkx_tokenizer *t = load(json);
-
-    expect_ids(t, "bab c", 5, 0, "1 6 7");
-    expect_ids(t, "ab  ca", 6, 0, "6 7 0");
-    expect_ids(t, "ab  a", 5, 0, "6 0");
     tkx_tokenizer_unref(t);
 }
 END_TEST
@@ -533,7 +490,6 @@ int main(void)
     tcase_add_test(tc, normal_forms_are_of_the_reference_s_version);
     tcase_add_test(tc, merges_in_order_of_rank);
     tcase_add_test(tc, a_normalized_token_decodes_to_its_normal_form);
-    tcase_add_test(tc, blanks_that_a_token_takes_may_begin_the_next);
     tcase_add_test(tc, special_tokens_are_found_unless_the_text_is_plain);
     tcase_add_test(tc, decoding_skips_what_it_is_told_and_what_is_no_token);
     tcase_add_test(tc, bytes_tokenizer_is_the_bytes);
