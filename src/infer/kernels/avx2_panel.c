@@ -20,6 +20,39 @@ typedef tkx__panel_group group;
 
 /* ---- multiplying ---- */
 
+/* The sums of 2 x 8 rows for each token: what earlier columns left, or nothing. */
+TKX__INLINE void load_out(const group *g, int n_tok, size_t first, __m256 y[4][2])
+{
+    for (int t = 0; t < n_tok; t++)
+        for (int r = 0; r < 2; r++)
+            y[t][r] = first ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
+}
+
+TKX__INLINE void store_out(const group *g, int n_tok, __m256 y[4][2])
+{
+    for (int t = 0; t < n_tok; t++)
+        for (int r = 0; r < 2; r++)
+            _mm256_storeu_ps(g->out[t] + 8 * r, y[t][r]);
+}
+
+/* Adds 4 columns of 2 x 8 rows times each token's 4 activations from column `at` on. */
+TKX__INLINE void add_step(const uint8_t w[2][32], const group *g, size_t at, int n_tok,
+                          __m256i acc[4][2])
+{
+    __m256i w0 = _mm256_load_si256((const __m256i *)(const void *)w[0]);
+    __m256i w1 = _mm256_load_si256((const __m256i *)(const void *)w[1]);
+
+    TKX__UNROLL
+    for (int t = 0; t < n_tok; t++) {
+        __m256i x = broadcast4(g->q[t] + at);
+
+        acc[t][0] = _mm256_add_epi16(acc[t][0], _mm256_maddubs_epi16(w0, x));
+        acc[t][1] = _mm256_add_epi16(acc[t][1], _mm256_maddubs_epi16(w1, x));
+        TKX__KEEP(acc[t][0]);
+        TKX__KEEP(acc[t][1]);
+    }
+}
+
 /* One block of 32: integers of 2 x 8 rows for each token. */
 TKX__INLINE void dot32(const panel32 *p, const group *g, size_t b, int n_tok,
                        bool is_5bit, __m256i dot[4][2])
@@ -31,20 +64,8 @@ TKX__INLINE void dot32(const panel32 *p, const group *g, size_t b, int n_tok,
         acc[t][0] = acc[t][1] =
             is_5bit ? broadcast4(g->start[t] + 4 * b) : _mm256_setzero_si256();
     TKX__UNROLL
-    for (int s = 0; s < 8; s++) {
-        __m256i w0 = _mm256_load_si256((const __m256i *)(const void *)p->q[s][0]);
-        __m256i w1 = _mm256_load_si256((const __m256i *)(const void *)p->q[s][1]);
-
-        TKX__UNROLL
-        for (int t = 0; t < n_tok; t++) {
-            __m256i x = broadcast4(g->q[t] + b * 32 + s * 4);
-
-            acc[t][0] = _mm256_add_epi16(acc[t][0], _mm256_maddubs_epi16(w0, x));
-            acc[t][1] = _mm256_add_epi16(acc[t][1], _mm256_maddubs_epi16(w1, x));
-            TKX__KEEP(acc[t][0]);
-            TKX__KEEP(acc[t][1]);
-        }
-    }
+    for (int s = 0; s < 8; s++)
+        add_step(p->q[s], g, b * 32 + (size_t)s * 4, n_tok, acc);
     for (int t = 0; t < n_tok; t++)
         for (int r = 0; r < 2; r++)
             dot[t][r] = _mm256_madd_epi16(acc[t][r], ones);
@@ -55,9 +76,7 @@ TKX__INLINE void micro32(const panel32 *p, size_t first, size_t n_blocks, const 
 {
     __m256 y[4][2];
 
-    for (int t = 0; t < n_tok; t++)
-        for (int r = 0; r < 2; r++)
-            y[t][r] = first ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
+    load_out(g, n_tok, first, y);
     for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m256i dot[4][2];
 
@@ -77,9 +96,7 @@ TKX__INLINE void micro32(const panel32 *p, size_t first, size_t n_blocks, const 
             }
         }
     }
-    for (int t = 0; t < n_tok; t++)
-        for (int r = 0; r < 2; r++)
-            _mm256_storeu_ps(g->out[t] + 8 * r, y[t][r]);
+    store_out(g, n_tok, y);
 }
 
 /* Adds sub-block `j` of sub_steps * 4 columns, scaled, to dot. */
@@ -99,18 +116,8 @@ TKX__INLINE void dot_sub(const panel256 *p, const group *g, size_t b, size_t j, 
         TKX__UNROLL
         for (int i = first; i < first + steps; i++) {
             size_t s = j * (size_t)sub_steps + (size_t)i;
-            __m256i w0 = _mm256_load_si256((const __m256i *)(const void *)p->q[s][0]);
-            __m256i w1 = _mm256_load_si256((const __m256i *)(const void *)p->q[s][1]);
 
-            TKX__UNROLL
-            for (int t = 0; t < n_tok; t++) {
-                __m256i x = broadcast4(g->q[t] + b * 256 + s * 4);
-
-                acc[t][0] = _mm256_add_epi16(acc[t][0], _mm256_maddubs_epi16(w0, x));
-                acc[t][1] = _mm256_add_epi16(acc[t][1], _mm256_maddubs_epi16(w1, x));
-                TKX__KEEP(acc[t][0]);
-                TKX__KEEP(acc[t][1]);
-            }
+            add_step(p->q[s], g, b * 256 + s * 4, n_tok, acc);
         }
         for (int t = 0; t < n_tok; t++) {
             dot[t][0] = _mm256_add_epi32(dot[t][0], _mm256_madd_epi16(acc[t][0], s0));
@@ -139,9 +146,7 @@ TKX__INLINE void micro256(const panel256 *p, size_t first, size_t n_blocks,
     int n_sub = 64 / sub_steps;
     bool starts = !offset_bits && !has_min; /* Q6_K */
 
-    for (int t = 0; t < n_tok; t++)
-        for (int r = 0; r < 2; r++)
-            y[t][r] = first ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
+    load_out(g, n_tok, first, y);
     for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m256i dot[4][2];
 
@@ -168,9 +173,7 @@ TKX__INLINE void micro256(const panel256 *p, size_t first, size_t n_blocks,
             }
         }
     }
-    for (int t = 0; t < n_tok; t++)
-        for (int r = 0; r < 2; r++)
-            _mm256_storeu_ps(g->out[t] + 8 * r, y[t][r]);
+    store_out(g, n_tok, y);
 }
 
 /* ---- Q8_0 ---- */
@@ -210,9 +213,7 @@ TKX__INLINE void micro8(const panel8 *p, size_t first, size_t n_blocks, const gr
 {
     __m256 y[4][2];
 
-    for (int t = 0; t < n_tok; t++)
-        for (int r = 0; r < 2; r++)
-            y[t][r] = first ? _mm256_loadu_ps(g->out[t] + 8 * r) : _mm256_setzero_ps();
+    load_out(g, n_tok, first, y);
     for (size_t b = first; b < first + n_blocks; b++, p++) {
         __m256i dot[4][2];
 
@@ -230,63 +231,41 @@ TKX__INLINE void micro8(const panel8 *p, size_t first, size_t n_blocks, const gr
                                           _mm256_cvtepi32_ps(dot[t][r]), y[t][r]);
         }
     }
-    for (int t = 0; t < n_tok; t++)
-        for (int r = 0; r < 2; r++)
-            _mm256_storeu_ps(g->out[t] + 8 * r, y[t][r]);
-}
-
-static void micro_q8_0(const void *panel, size_t first, size_t n, const group *g,
-                       size_t n_tok)
-{
-    if (n_tok == 4)
-        micro8(panel, first, n, g, 4);
-    else if (n_tok == 3)
-        micro8(panel, first, n, g, 3);
-    else if (n_tok == 2)
-        micro8(panel, first, n, g, 2);
-    else
-        micro8(panel, first, n, g, 1);
+    store_out(g, n_tok, y);
 }
 
 /* ---- one type, one chunk of columns ---- */
 
-#define PANEL_FN_32(NAME, IS_5BIT, HAS_MIN)                                              \
+/* N, the number of tokens, is a constant in each CALL. */
+#define PANEL_FN(NAME, CALL)                                                             \
     static void micro_##NAME(const void *panel, size_t first, size_t n, const group *g,  \
                              size_t n_tok)                                               \
     {                                                                                    \
-        if (n_tok == 4)                                                                  \
-            micro32(panel, first, n, g, 4, IS_5BIT, HAS_MIN);                            \
-        else if (n_tok == 3)                                                             \
-            micro32(panel, first, n, g, 3, IS_5BIT, HAS_MIN);                            \
-        else if (n_tok == 2)                                                             \
-            micro32(panel, first, n, g, 2, IS_5BIT, HAS_MIN);                            \
-        else                                                                             \
-            micro32(panel, first, n, g, 1, IS_5BIT, HAS_MIN);                            \
+        if (n_tok == 4) {                                                                \
+            enum { N = 4 };                                                              \
+            CALL;                                                                        \
+        } else if (n_tok == 3) {                                                         \
+            enum { N = 3 };                                                              \
+            CALL;                                                                        \
+        } else if (n_tok == 2) {                                                         \
+            enum { N = 2 };                                                              \
+            CALL;                                                                        \
+        } else {                                                                         \
+            enum { N = 1 };                                                              \
+            CALL;                                                                        \
+        }                                                                                \
     }
 
-#define PANEL_FN_256(NAME, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN)                       \
-    static void micro_##NAME(const void *panel, size_t first, size_t n, const group *g,  \
-                             size_t n_tok)                                               \
-    {                                                                                    \
-        if (n_tok == 4)                                                                  \
-            micro256(panel, first, n, g, 4, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
-        else if (n_tok == 3)                                                             \
-            micro256(panel, first, n, g, 3, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
-        else if (n_tok == 2)                                                             \
-            micro256(panel, first, n, g, 2, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
-        else                                                                             \
-            micro256(panel, first, n, g, 1, SUB_STEPS, STEPS, OFFSET_BITS, HAS_MIN);     \
-    }
-
-PANEL_FN_32(q4_0, false, false)
-PANEL_FN_32(q4_1, false, true)
-PANEL_FN_32(q5_0, true, false)
-PANEL_FN_32(q5_1, true, true)
-PANEL_FN_256(q2_k, 4, 4, 0, true)
-PANEL_FN_256(q3_k, 4, 4, 2, false)
-PANEL_FN_256(q4_k, 8, 8, 0, true)
-PANEL_FN_256(q5_k, 8, 4, 0, true)
-PANEL_FN_256(q6_k, 4, 4, 0, false)
+PANEL_FN(q4_0, micro32(panel, first, n, g, N, false, false))
+PANEL_FN(q4_1, micro32(panel, first, n, g, N, false, true))
+PANEL_FN(q5_0, micro32(panel, first, n, g, N, true, false))
+PANEL_FN(q5_1, micro32(panel, first, n, g, N, true, true))
+PANEL_FN(q2_k, micro256(panel, first, n, g, N, 4, 4, 0, true))
+PANEL_FN(q3_k, micro256(panel, first, n, g, N, 4, 4, 2, false))
+PANEL_FN(q4_k, micro256(panel, first, n, g, N, 8, 8, 0, true))
+PANEL_FN(q5_k, micro256(panel, first, n, g, N, 8, 4, 0, true))
+PANEL_FN(q6_k, micro256(panel, first, n, g, N, 4, 4, 0, false))
+PANEL_FN(q8_0, micro8(panel, first, n, g, N))
 
 static tkx__micro_fn *find_micro(tkx__wtype type)
 {
