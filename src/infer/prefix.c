@@ -3,7 +3,9 @@
  * prefix.c - a hash table of blocks, chained by serial numbers.
  *
  * An entry names its predecessor by serial, which is never used twice: when an entry is
- * dropped, those behind it are no longer found and fall out in their turn.
+ * dropped, those behind it are no longer found and fall out in their turn.  One that is
+ * inserted again behind a new predecessor before that leaves its old place: a block that
+ * two entries held would never fall out.
  */
 #include "infer/prefix.h"
 
@@ -29,6 +31,7 @@ struct tkx__prefix {
     tkx__kv *kv;
     entry *entries; /* [n_entries] */
     uint32_t *buckets;
+    uint32_t *entry_of; /* [n_entries] of each block; NONE: it has none */
     size_t n_entries;
     size_t n_buckets; /* a power of two */
     uint32_t n_fresh; /* entries that were never used */
@@ -50,11 +53,13 @@ tkx_status tkx__prefix_new(tkx__kv *kv, tkx__prefix **out, tkx_error **err)
         ;
     p->entries = tkx__calloc(p->n_entries, sizeof *p->entries);
     p->buckets = tkx__malloc(p->n_buckets * sizeof *p->buckets);
-    if (!p->entries || !p->buckets) {
+    p->entry_of = tkx__malloc(p->n_entries * sizeof *p->entry_of);
+    if (!p->entries || !p->buckets || !p->entry_of) {
         tkx__prefix_free(p);
         return tkx__fail_memory(err);
     }
     memset(p->buckets, 0xff, p->n_buckets * sizeof *p->buckets);
+    memset(p->entry_of, 0xff, p->n_entries * sizeof *p->entry_of);
     *out = p;
     return TKX_OK;
 }
@@ -69,6 +74,7 @@ void tkx__prefix_free(tkx__prefix *prefix)
     }
     tkx__free(prefix->entries);
     tkx__free(prefix->buckets);
+    tkx__free(prefix->entry_of);
     tkx__free(prefix);
 }
 
@@ -122,6 +128,7 @@ static void drop(tkx__prefix *p, entry *e)
     while (*at != index)
         at = &p->entries[*at].next;
     *at = e->next;
+    p->entry_of[e->block] = NONE;
     tkx__kv_unref(p->kv, e->block);
     e->serial = 0;
     e->next = p->free;
@@ -149,9 +156,30 @@ static uint32_t take_entry(tkx__prefix *p)
 
     if (index != NONE)
         p->free = p->entries[index].next;
-    else if (p->n_fresh < p->n_entries)
-        index = p->n_fresh++;
+    else
+        index = p->n_fresh++; /* as many as blocks, and each holds another one */
     return index;
+}
+
+static entry *add(tkx__prefix *p, uint64_t parent, const int64_t *tokens, uint32_t block)
+{
+    uint32_t *bucket = bucket_of(p, parent, tokens);
+    uint32_t index;
+    entry *e;
+
+    tkx__kv_ref(p->kv, block);
+    if (p->entry_of[block] != NONE)
+        drop(p, &p->entries[p->entry_of[block]]);
+    index = take_entry(p);
+    e = &p->entries[index];
+    e->parent = parent;
+    e->serial = ++p->last_serial;
+    e->block = block;
+    memcpy(e->tokens, tokens, sizeof e->tokens);
+    e->next = *bucket;
+    *bucket = index;
+    p->entry_of[block] = index;
+    return e;
 }
 
 void tkx__prefix_insert(tkx__prefix *p, uint64_t root, const int64_t *tokens,
@@ -163,21 +191,8 @@ void tkx__prefix_insert(tkx__prefix *p, uint64_t root, const int64_t *tokens,
         const int64_t *own = tokens + n * TKX__KV_BLOCK;
         entry *e = find(p, parent, own);
 
-        if (!e) {
-            uint32_t index = take_entry(p);
-            uint32_t *bucket = bucket_of(p, parent, own);
-
-            if (index == NONE)
-                return; /* as many entries as blocks: cannot be while each holds one */
-            e = &p->entries[index];
-            e->parent = parent;
-            e->serial = ++p->last_serial;
-            e->block = blocks[n];
-            memcpy(e->tokens, own, sizeof e->tokens);
-            e->next = *bucket;
-            *bucket = index;
-            tkx__kv_ref(p->kv, e->block);
-        }
+        if (!e)
+            e = add(p, parent, own, blocks[n]);
         e->used_at = ++p->clock;
         parent = e->serial;
     }
