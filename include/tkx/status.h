@@ -15,7 +15,7 @@ TKX_BEGIN_DECLS
 typedef enum tkx_status {
     TKX_OK = 0,
     TKX_ERR_INVALID_ARGUMENT, /* the caller's input cannot be used or encoded */
-    TKX_ERR_INVALID_STATE,    /* right call, wrong moment: result taken, client closed */
+    TKX_ERR_INVALID_STATE, /* right call, wrong moment: no result yet, or taken before */
     TKX_ERR_NO_MEMORY,
     TKX_ERR_IO,          /* a local file or descriptor; errno text in the message */
     TKX_ERR_NOT_FOUND,   /* a local thing that is not there */
@@ -35,7 +35,7 @@ typedef enum tkx_status {
     TKX_ERR_SESSION_DEAD,   /* the service ended the session */
     TKX_ERR_CLIENT_BROKEN,  /* an earlier failed submit left a hole in the sequence */
     TKX_ERR_CANCELLED,
-    TKX_ERR_CLOSED,       /* the context was closed with this in flight */
+    TKX_ERR_CLOSED,       /* the context is closed, perhaps with this in flight */
     TKX_ERR_WOULD_BLOCK,  /* a blocking wait on the loop thread was refused */
     TKX_ERR_BREAKER_OPEN, /* not sent: the endpoint has failed too often, see
                              tkx/breaker.h */

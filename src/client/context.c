@@ -135,6 +135,20 @@ static tkx_status finish(tkx_context *context, tkx_status status, tkx_context **
     return status;
 }
 
+/* What stands on its io, whichever that is. */
+static tkx_status furnish(tkx_context *context, tkx_error **err)
+{
+    tkx_status status = tkx__context_make_tape(context, err);
+
+    if (status == TKX_OK)
+        status = make_timers(context, err);
+    if (status == TKX_OK)
+        status = observe(context, err);
+    if (status == TKX_OK)
+        status = count_spending(context, err);
+    return status;
+}
+
 tkx_status tkx_context_new(const tkx_context_options *options, tkx_context **out,
                            tkx_error **err)
 {
@@ -148,13 +162,7 @@ tkx_status tkx_context_new(const tkx_context_options *options, tkx_context **out
     if (status == TKX_OK)
         status = make_loop(context, err);
     if (status == TKX_OK)
-        status = tkx__context_make_tape(context, err);
-    if (status == TKX_OK)
-        status = make_timers(context, err);
-    if (status == TKX_OK)
-        status = observe(context, err);
-    if (status == TKX_OK)
-        status = count_spending(context, err);
+        status = furnish(context, err);
     if (status == TKX_OK)
         status = tkx__loop_start(context->loop, err);
     return finish(context, status, out);
@@ -170,14 +178,8 @@ tkx_status tkx__context_new_on(const tkx_context_options *options, const tkx__io
     status = make(options, &context, err);
     if (status == TKX_OK) {
         context->io = *io;
-        status = tkx__context_make_tape(context, err);
+        status = furnish(context, err);
     }
-    if (status == TKX_OK)
-        status = make_timers(context, err);
-    if (status == TKX_OK)
-        status = observe(context, err);
-    if (status == TKX_OK)
-        status = count_spending(context, err);
     return finish(context, status, out);
 }
 

@@ -63,29 +63,37 @@ static bool allocate_counts(tkx__kv *kv)
     kv->available = tkx__calloc(kv->n_blocks, sizeof *kv->available);
     if (!kv->n_refs || !kv->available)
         return false;
-    for (size_t i = 0; i < kv->n_blocks;
-         i++) /* low ids first: memory is touched in order */
+    /* Low ids first: memory is touched in order. */
+    for (size_t i = 0; i < kv->n_blocks; i++)
         kv->available[i] = (uint32_t)(kv->n_blocks - 1 - i);
     kv->n_available = kv->n_blocks;
     return true;
 }
 
-tkx_status tkx__kv_new(const tkx__model_config *config, bool is_f16, size_t n_blocks,
-                       tkx__kv **out, tkx_error **err)
+static tkx_status make(size_t n_blocks, tkx__kv **out, tkx_error **err)
 {
-    tkx__kv *kv;
-
     if (n_blocks == 0 || n_blocks >= TKX__KV_NONE)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "a KV cache of %zu blocks",
                          n_blocks);
-    kv = tkx__calloc(1, sizeof *kv);
-    if (!kv)
+    *out = tkx__calloc(1, sizeof **out);
+    if (!*out)
         return tkx__fail_memory(err);
+    (*out)->n_blocks = n_blocks;
+    return TKX_OK;
+}
+
+tkx_status tkx__kv_new(const tkx__model_config *config, bool is_f16, size_t n_blocks,
+                       tkx__kv **out, tkx_error **err)
+{
+    tkx__kv *kv = NULL;
+    tkx_status st = make(n_blocks, &kv, err);
+
+    if (st != TKX_OK)
+        return st;
     kv->shape = shape_of(config, is_f16);
     kv->n_layers = config->n_layers;
     kv->layer_bytes = tkx__kv_block_size(&kv->shape);
     kv->block_bytes = tkx__kv_bytes_per_block(config, is_f16);
-    kv->n_blocks = n_blocks;
     if (kv->block_bytes == 0 || !allocate_blocks(kv) || !allocate_counts(kv)) {
         tkx__kv_free(kv);
         return tkx__fail(err, TKX_ERR_NO_MEMORY,
@@ -99,16 +107,12 @@ tkx_status tkx__kv_new(const tkx__model_config *config, bool is_f16, size_t n_bl
 tkx_status tkx__kv_new_on(const tkx__kv_memory *memory, size_t n_blocks, tkx__kv **out,
                           tkx_error **err)
 {
-    tkx__kv *kv;
+    tkx__kv *kv = NULL;
+    tkx_status st = make(n_blocks, &kv, err);
 
-    if (n_blocks == 0 || n_blocks >= TKX__KV_NONE)
-        return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT, "a KV cache of %zu blocks",
-                         n_blocks);
-    kv = tkx__calloc(1, sizeof *kv);
-    if (!kv)
-        return tkx__fail_memory(err);
+    if (st != TKX_OK)
+        return st;
     kv->elsewhere = *memory;
-    kv->n_blocks = n_blocks;
     if (!allocate_counts(kv)) {
         tkx__kv_free(kv);
         return tkx__fail_memory(err);
