@@ -93,21 +93,36 @@ static int print_json(const local_run *run, const tkx_sampler_result *result)
     return CLI_OK;
 }
 
+/* The row of a place; some services leave out the first. */
+static const tkx_topk_row *topk_at(const tkx_topk *topk, size_t at, size_t n)
+{
+    size_t n_missing = topk && topk->n_rows <= n ? n - topk->n_rows : n;
+
+    return at < n_missing ? NULL : &topk->rows[at - n_missing];
+}
+
+static void print_score(int32_t id, float value, const tkx_topk_row *row)
+{
+    if (isnan(value))
+        printf("%d\t-", id);
+    else
+        printf("%d\t%.6f", id, (double)value);
+    for (size_t k = 0; row && row->tokens && k < row->count; k++)
+        printf("\t%d %.6f", row->tokens[k], (double)row->logprobs[k]);
+    putchar('\n');
+}
+
 static void print_scores(const local_run *run, const tkx_sample_response *r)
 {
     const cli_ids *ids = &run->args.prompt.ids;
-    size_t n_missing = ids->n_ids - r->n_prompt_logprobs; /* some leave out the first */
+    size_t n_missing = ids->n_ids - r->n_prompt_logprobs;
     double sum = 0;
 
     for (size_t i = 0; i < ids->n_ids; i++) {
         float value = i < n_missing ? NAN : r->prompt_logprobs[i - n_missing];
 
-        if (isnan(value)) {
-            printf("%d\t-\n", ids->ids[i]);
-            continue;
-        }
-        printf("%d\t%.6f\n", ids->ids[i], (double)value);
-        sum += (double)value;
+        print_score(ids->ids[i], value, topk_at(r->topk_prompt_logprobs, i, ids->n_ids));
+        sum += isnan(value) ? 0 : (double)value;
     }
     printf("sum\t%.6f\n", sum);
 }

@@ -86,6 +86,21 @@ static char *read_input(const tokenize_args *args, const char *path, size_t *siz
 
 /* ---- ids ---- */
 
+/* Behind {"ids":, where the text begins so. */
+static const char *skip_key(const char *text)
+{
+    static const char *const parts[] = {"{", "\"ids\"", ":"};
+    const char *at = text;
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        at += strspn(at, " \t\r\n");
+        if (strncmp(at, parts[i], strlen(parts[i])) != 0)
+            return text;
+        at += strlen(parts[i]);
+    }
+    return at;
+}
+
 /* Ids apart by blanks, commas and brackets, or {"ids": [...]}; -1 after saying what is
  * wrong. */
 static int parse_ids(const char *text, size_t size, int64_t **ids, size_t *n_ids)
@@ -98,8 +113,7 @@ static int parse_ids(const char *text, size_t size, int64_t **ids, size_t *n_ids
         cli_error("out of memory");
         return -1;
     }
-    if (strncmp(text + strspn(text, " \t\r\n"), "{\"ids\":", 7) == 0)
-        at = strchr(text, ':') + 1;
+    at = skip_key(text);
     while (at < end) {
         char *stop;
 

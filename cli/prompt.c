@@ -119,9 +119,12 @@ static const cJSON *find_ids(const char *text, cJSON **root)
 /* A list that lost its end, say: taking it for a text would score its digits. */
 static int is_like_ids(const char *text)
 {
-    text = skip_blanks(text);
-    return *text == '[' && isdigit((unsigned char)*skip_blanks(text + 1)) &&
-           text[strspn(text, "[]0123456789,.-+eE \t\r\n")] == '\0';
+    const char *inner = skip_blanks(text);
+
+    while (*inner == '[')
+        inner = skip_blanks(inner + 1);
+    return *skip_blanks(text) == '[' && isdigit((unsigned char)*inner) &&
+           inner[strspn(inner, "[]0123456789,.-+eE \t\r\n")] == '\0';
 }
 
 static int take_ids(cli_prompt *p, const cJSON *array)

@@ -26,6 +26,9 @@ run 0 "$tkx" logprobs --local "$models/gguf/qwen2-Q4_0.gguf" --prompt-file "$wor
     --topk-prompt-logprobs 2 --compute f32 --json
 grep -q '"prompt_logprobs":\[null,-' "$work/out.txt" || fail "no prompt logprobs"
 grep -q '"topk_prompt_logprobs":\[null,\[\[' "$work/out.txt" || fail "no top-k"
+run 0 "$tkx" logprobs --local "$models/gguf/qwen2-Q4_0.gguf" --prompt-file "$work/ids.json" --topk-prompt-logprobs 2
+prints $'^5\t-$'
+prints $'^200\t-[0-9.]+\t[0-9]+ -[0-9.]+\t[0-9]+ -[0-9.]+$'
 
 # Another base model's name is a warning, in the result too.
 grep -q '"warning"' "$work/folder" && fail "a warning without a reason"
@@ -46,6 +49,9 @@ piped printf 'Hello there'
 cmp "$work/out.txt" "$work/scores" || fail "the piped text has other scores"
 piped "$tkx" tokenize "$models/llama" --text "Hello there" --json
 cmp "$work/out.txt" "$work/scores" || fail "the piped ids have other scores"
+printf '\n{ "ids" :\n [39, 68,\n 75] }\n' >"$work/pretty.json"
+run 0 "$tkx" tokenize "$models/llama" --decode "$work/pretty.json" --json
+prints '"text": "Hel"'
 run 0 "$tkx" logprobs --local "$models/llama" --prompt-file <(printf 'Hello there') --json
 cmp "$work/out.txt" "$work/scores" || fail "the text from a descriptor has other scores"
 printf 'Hi' >"$work/said"
@@ -55,6 +61,9 @@ cp "$work/out.txt" "$work/chat"
 run 0 "$tkx" sample --local "$models/llama" --chat --chat-format chatml --prompt Hi --seed 1 --max-tokens 3 --json
 cmp "$work/out.txt" "$work/chat" || fail "--chat reads a file another way"
 printf '[5, 9' >"$work/cut.json"
+run 1 "$tkx" logprobs --local "$models/llama" --prompt-file "$work/cut.json"
+says "no JSON array"
+printf '[[5, 9]]' >"$work/cut.json"
 run 1 "$tkx" logprobs --local "$models/llama" --prompt-file "$work/cut.json"
 says "no JSON array"
 printf '[5, 2.5]' >"$work/cut.json"
