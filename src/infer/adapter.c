@@ -134,6 +134,23 @@ static void set_half(matcher *m, const tkx__tensor *t, const adapter_name *name,
     *half = made;
 }
 
+static size_t n_places(const matcher *m, const adapter_name *name)
+{
+    return name->module == ADAPTER_ALL_EXPERTS ? m->weights->config.n_experts : 1;
+}
+
+/* It is there and refused, which is one complaint: its partner does not lack it. */
+static void refuse_half(matcher *m, const adapter_name *name)
+{
+    size_t n = n_places(m, name);
+
+    for (size_t e = 0; e < n; e++) {
+        tkx__lora *pair = place_of(m, name, n > 1 ? e : name->expert);
+
+        (name->is_b ? &pair->b : &pair->a)->n_rows = 1;
+    }
+}
+
 /* One of A and B may be shared by all experts, not both: that is no adapter of experts.
  */
 static void check_sharing(matcher *m, const tkx__tensor *t, const tkx__lora *first,
@@ -147,7 +164,7 @@ static void check_sharing(matcher *m, const tkx__tensor *t, const tkx__lora *fir
 static void match(matcher *m, const tkx__tensor *t)
 {
     adapter_name name;
-    size_t n = 1;
+    size_t n;
 
     if (!tkx__adapter_name_parse(t->name, &name)) {
         complain(m, t->name, "is not used: no adapter tensor has such a name");
@@ -164,12 +181,14 @@ static void match(matcher *m, const tkx__tensor *t)
     if (t->dtype != TKX__DTYPE_F32 && t->dtype != TKX__DTYPE_F16 &&
         t->dtype != TKX__DTYPE_BF16) {
         complain(m, t->name, "is neither F32, F16 nor BF16");
+        refuse_half(m, &name);
         return;
     }
-    if (!check_shape(m, t, &name))
+    if (!check_shape(m, t, &name)) {
+        refuse_half(m, &name);
         return;
-    if (name.module == ADAPTER_ALL_EXPERTS)
-        n = m->weights->config.n_experts;
+    }
+    n = n_places(m, &name);
     for (size_t e = 0; e < n; e++)
         set_half(m, t, &name, t->n_dims == 3 && t->dims[0] > 1 ? e : 0,
                  place_of(m, &name, n > 1 ? e : name.expert));

@@ -31,12 +31,14 @@ static void complain(const checker *c, const char *where, const char *how)
 
 static void check_pair(const checker *c, const tkx__lora *pair, const char *where)
 {
-    if (!pair->a.data != !pair->b.data)
+    const tkx__matrix *other = pair->a.data ? &pair->b : &pair->a;
+
+    if (pair->a.data && pair->b.data)
+        c->adapter->n_matrices++;
+    else if ((pair->a.data || pair->b.data) && other->n_rows == 0) /* nor refused */
         complain(c, where,
                  pair->a.data ? "has a lora_A and no lora_B"
                               : "has a lora_B and no lora_A");
-    else if (pair->a.data)
-        c->adapter->n_matrices++;
 }
 
 static void name_expert(char *out, size_t size, size_t layer, size_t expert, size_t kind)

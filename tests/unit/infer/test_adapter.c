@@ -193,6 +193,8 @@ START_TEST(lists_everything_that_does_not_fit)
     expect_says(err, "has shape [335, 4], needs [336, 4]");
     expect_says(err, "use_dora");
     expect_says(err, "bias is all");
+    ck_assert_ptr_null(strstr(tkx_error_message(err), "q_proj: has a")); /* it has both */
+    ck_assert_ptr_null(strstr(tkx_error_message(err), "has a lora_A and no"));
     tkx_error_free(err);
 }
 END_TEST
