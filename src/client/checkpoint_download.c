@@ -9,10 +9,8 @@
  * Links are signed: they are fetched by requests without our headers, and their query
  * never stands in an error.  Disk work happens on workers.
  */
-#include <tkx/checkpoint_download.h>
+#include "client/checkpoint_download_in.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/backoff.h"
@@ -21,40 +19,12 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/str.h"
-#include "client/download_files.h"
-#include "client/rest.h"
-#include "types/checkpoint.h"
 
 #define MAX_BYTES ((size_t)16 << 30)
-#define MAX_LINKS_BYTES ((size_t)16 << 20)
 #define FETCH_MS (3600 * INT64_C(1000))
 #define CONNECT_MS 10000
 #define MAX_ATTEMPTS 4
 #define SIGN_AGAIN_US (5 * 60 * INT64_C(1000000))
-
-typedef enum download_way { WAY_ARCHIVE = 0, WAY_EXTERNAL, N_WAYS } download_way;
-
-typedef struct download {
-    tkx__task task; /* first */
-    tkx__op op;     /* listed while a transfer or a pause is under way */
-    char *path;
-    tkx__download_dir dir;
-    download_way way;
-    bool was_tried[N_WAYS];
-    tkx_error *first_error; /* of the way that was tried first */
-    tkx_archive_url *archive;
-    tkx_external_weights_urls *links;
-    tkx_pair *files; /* of links, by name; the texts are theirs */
-    size_t n_files;
-    size_t next;           /* of files */
-    size_t n_since_signed; /* files that these links gave */
-    tkx__transfer *transfer;
-    tkx__timer *timer;
-    unsigned n_attempts; /* for this link */
-    char *body;          /* on its way to the disk */
-    size_t body_size;
-    tkx_error *disk_error;
-} download;
 
 static const tkx__io *io_of(const download *d)
 {
@@ -92,13 +62,12 @@ static void clear(tkx__task *task)
     tkx__free(d->path);
 }
 
-static void fail(download *d, tkx_error *error)
+void tkx__download_fail(download *d, tkx_error *error)
 {
     tkx__task_fail(&d->task, error);
 }
 
-/* True when nobody wants it any more, or nothing may be sent: d is gone then. */
-static bool is_over(download *d)
+bool tkx__download_is_over(download *d)
 {
     tkx_error *error = NULL;
 
@@ -109,12 +78,9 @@ static bool is_over(download *d)
                   d->path);
     if (!error)
         return false;
-    fail(d, error);
+    tkx__download_fail(d, error);
     return true;
 }
-
-static void ask_for_links(download *d);
-static void fetch(download *d);
 
 /* ---- to the disk ---- */
 
@@ -156,7 +122,7 @@ static void succeed(download *d)
         tkx__free(result);
         tkx__free(path);
         tkx__fail_memory(&error);
-        fail(d, error);
+        tkx__download_fail(d, error);
         return;
     }
     *result = (tkx_checkpoint_download_result){path, d->dir.n_files, d->dir.n_bytes};
@@ -172,7 +138,7 @@ static void on_stored(void *arg)
     d->body = NULL;
     d->disk_error = NULL;
     if (error) {
-        fail(d, error);
+        tkx__download_fail(d, error);
         return;
     }
     if (++d->next == n_links(d)) {
@@ -181,8 +147,8 @@ static void on_stored(void *arg)
     }
     d->n_since_signed++;
     d->n_attempts = 0;
-    if (!is_over(d))
-        fetch(d);
+    if (!tkx__download_is_over(d))
+        tkx__download_fetch(d);
 }
 
 static void hand_to_worker(download *d)
@@ -192,7 +158,7 @@ static void hand_to_worker(download *d)
     if (io_of(d)->ops->work(io_of(d)->ctx, store, on_stored, d))
         return;
     tkx__fail_memory(&error);
-    fail(d, error);
+    tkx__download_fail(d, error);
 }
 
 /* ---- over the net ---- */
@@ -213,7 +179,7 @@ static void on_closed(tkx__op *op)
     d->transfer = NULL;
     tkx__fail(&error, TKX_ERR_CLOSED, "the download of %s: the client was closed",
               d->path);
-    fail(d, error);
+    tkx__download_fail(d, error);
 }
 
 static void on_pause_end(void *arg)
@@ -221,8 +187,8 @@ static void on_pause_end(void *arg)
     download *d = arg;
 
     tkx__op_unregister(d->task.service->site, &d->op);
-    if (!is_over(d))
-        fetch(d);
+    if (!tkx__download_is_over(d))
+        tkx__download_fetch(d);
 }
 
 /* The same link again, after a moment; false when that would not help. */
@@ -251,7 +217,7 @@ static void on_fetched(tkx__reply *reply, void *arg)
 
     d->transfer = NULL;
     tkx__op_unregister(d->task.service->site, &d->op);
-    if (is_over(d))
+    if (tkx__download_is_over(d))
         return;
     if (reply->error || reply->http_status != 200) {
         const tkx__attempt attempt = {.what = "fetching a signed link",
@@ -265,7 +231,7 @@ static void on_fetched(tkx__reply *reply, void *arg)
             tkx__fail_link(&error, &attempt, reply);
         else
             tkx__fail_http(&error, &attempt, reply);
-        fail(d, error);
+        tkx__download_fail(d, error);
         return;
     }
     tkx__future_note_received(d->task.future, reply->body_size);
@@ -311,161 +277,17 @@ static bool is_nearly_expired(const download *d)
            d->links->expires - now_us < SIGN_AGAIN_US;
 }
 
-static void fetch(download *d)
+void tkx__download_fetch(download *d)
 {
     tkx_error *error = NULL;
 
     if (is_nearly_expired(d)) {
-        ask_for_links(d);
+        tkx__download_ask(d);
         return;
     }
     const char *url = d->way == WAY_ARCHIVE ? d->archive->url : d->files[d->next].value;
     if (send_fetch(d, url, &error) != TKX_OK)
-        fail(d, error);
-}
-
-/* ---- links ---- */
-
-static const char *way_name(download_way way)
-{
-    return way == WAY_ARCHIVE ? "an archive" : "external weights";
-}
-
-/* Does the answer say that this way does not exist, for this path at least? */
-static bool is_missing(const tkx_error *error)
-{
-    int http = tkx_error_http_status(error);
-
-    return http == 400 || http == 404 || http == 405 || http == 422 || http == 501;
-}
-
-static void on_no_links(download *d, tkx_error *error)
-{
-    download_way other = d->way == WAY_ARCHIVE ? WAY_EXTERNAL : WAY_ARCHIVE;
-    tkx_error *both = NULL;
-
-    if (!is_missing(error) || d->next > 0) {
-        fail(d, error);
-        return;
-    }
-    if (!d->was_tried[other]) {
-        d->first_error = error;
-        d->way = other;
-        ask_for_links(d);
-        return;
-    }
-    tkx__fail_cause(&both, TKX_ERR_UNSUPPORTED, NULL, &error,
-                    "%s cannot be downloaded: unknown, or the service offers neither %s "
-                    "(%s) nor %s of it",
-                    d->path, way_name(other), tkx_error_message(d->first_error),
-                    way_name(d->way));
-    fail(d, both);
-}
-
-static void on_archive(void *arg, tkx_archive_url *url, tkx_error *error)
-{
-    download *d = arg;
-
-    if (error) {
-        on_no_links(d, error);
-        return;
-    }
-    d->archive = url;
-    if (!is_over(d))
-        fetch(d);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const tkx_pair *)a)->key, ((const tkx_pair *)b)->key);
-}
-
-/* Every name is judged before the first byte is fetched. */
-static tkx_status take_links(download *d, tkx_external_weights_urls *links,
-                             tkx_error **err)
-{
-    size_t n = links->urls.count;
-
-    tkx_external_weights_urls_free(d->links);
-    d->links = links;
-    d->n_since_signed = 0;
-    if (n == 0 || n > TKX__DOWNLOAD_MAX_FILES || (d->next > 0 && n != d->n_files))
-        return tkx__fail(err, TKX_ERR_PROTOCOL,
-                         "the service lists %zu files of %s (before: %zu)", n, d->path,
-                         d->n_files);
-    tkx__free(d->files);
-    d->files = tkx__calloc(n, sizeof *d->files);
-    if (!d->files)
-        return tkx__fail_memory(err);
-    d->n_files = n;
-    for (size_t i = 0; i < n; i++) {
-        d->files[i] = links->urls.items[i];
-        tkx_status st = tkx__download_check_name(d->files[i].key, err);
-        if (st != TKX_OK)
-            return st;
-    }
-    qsort(d->files, n, sizeof *d->files, by_name);
-    return TKX_OK;
-}
-
-static void on_external(void *arg, void *result, tkx_error *error)
-{
-    download *d = arg;
-
-    if (error)
-        on_no_links(d, error);
-    else if (take_links(d, result, &error) != TKX_OK)
-        fail(d, error);
-    else if (!is_over(d))
-        fetch(d);
-}
-
-static tkx_status ask_external(download *d, tkx_error **err)
-{
-    const tkx__rest_route *route = &tkx__rest_external_urls;
-    tkx__rest_text args[2];
-    tkx__buf path;
-    tkx_status st = tkx__rest_checkpoint_args(d->path, args, err);
-
-    if (st != TKX_OK)
-        return st;
-    tkx__buf_init(&path, (size_t)16 << 10);
-    st = tkx__rest_route_print(route, args, NULL, 0, &path, err);
-    if (st == TKX_OK) {
-        const tkx__exchange_call spec = {
-            .call = {.what = route->what,
-                     .method = route->method,
-                     .route = path.data,
-                     .lane = TKX__LANE_REST,
-                     .sdk_method = route->sdk_method,
-                     .seq_id = -1,
-                     .max_retries = TKX__INNER_RETRIES,
-                     .is_outer = true,
-                     .max_reply_bytes = MAX_LINKS_BYTES},
-            .decode = route->decode,
-        };
-        st = tkx__exchange_start(d->task.service->site, &spec, on_external, d, err);
-    }
-    tkx__buf_clear(&path);
-    return st;
-}
-
-static void ask_for_links(download *d)
-{
-    tkx__archive_wait *wait;
-    tkx_error *error = NULL;
-    tkx_status st;
-
-    if (is_over(d))
-        return;
-    d->was_tried[d->way] = true;
-    if (d->way == WAY_ARCHIVE)
-        st = tkx__archive_start(d->task.service->site, d->path, on_archive, d, &wait,
-                                &error);
-    else
-        st = ask_external(d, &error);
-    if (st != TKX_OK)
-        fail(d, error);
+        tkx__download_fail(d, error);
 }
 
 /* ---- the call ---- */
@@ -473,7 +295,7 @@ static void ask_for_links(download *d)
 static tkx_status start(tkx__task *task, tkx_error **err)
 {
     (void)err;
-    ask_for_links((download *)task);
+    tkx__download_ask((download *)task);
     return TKX_OK;
 }
 

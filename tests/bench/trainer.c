@@ -44,11 +44,13 @@ static double now(void)
 static double measure_peak(int n_threads)
 {
     size_t n = PEAK_SIZE;
-    float *a = calloc(3 * n * n, sizeof *a), *b = a + n * n, *c = b + n * n;
+    float *a = calloc(3 * n * n, sizeof *a), *b, *c;
     double best = 0;
 
     if (!a)
         return 0;
+    b = a + n * n;
+    c = b + n * n;
     for (size_t i = 0; i < 2 * n * n; i++)
         a[i] = (float)(i % 17) - 8;
     openblas_set_num_threads(n_threads);
