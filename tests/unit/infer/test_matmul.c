@@ -125,17 +125,19 @@ static void compare_sets(tkx__wtype type, size_t rows, size_t cols, size_t toks,
     free((void *)w.data);
 }
 
-/* One type per case of the loop: shapes that leave every kind of tail. */
+/* One type per case of the loop: shapes that leave every kind of tail; with the most
+   tokens fewer of them. */
 START_TEST(sets_agree)
 {
     static const size_t rows[] = {1, 2, 7, 8, 9, 16, 17, 31, 49};
     static const size_t toks[] = {1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 130};
+    const size_t n_toks = sizeof toks / sizeof *toks;
     tkx__wtype type = all_wtypes[_i];
     size_t block = tkx__wtype_block_cols(type);
     uint32_t seed = 11 + (uint32_t)_i;
 
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-        for (size_t t = 0; t < sizeof toks / sizeof *toks; t++) {
+        for (size_t t = 0; t < n_toks - (r % 4 != 0); t++) {
             if (block == 1) {
                 compare_sets(type, rows[r], 1 + chance(&seed) % 70, toks[t], &seed);
                 compare_sets(type, rows[r], 8 * (1 + chance(&seed) % 9), toks[t], &seed);

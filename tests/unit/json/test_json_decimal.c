@@ -134,7 +134,7 @@ START_TEST(printed_floats_read_back_and_are_shortest)
             check_f32(f32_of(e << 23 | f));
             check_f32(f32_of(e << 23 | (0x7FFFFF - f)));
         }
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 50000; i++) {
         float v = f32_of((uint32_t)next_random());
 
         if (isfinite(v))
@@ -185,7 +185,7 @@ START_TEST(reading_equals_strtod)
 {
     char text[64];
 
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < 50000; i++) {
         uint64_t w = next_random() >> (next_random() % 64);
         int q = (int)(next_random() % 700) - 360;
         double want;
@@ -195,7 +195,7 @@ START_TEST(reading_equals_strtod)
         ck_assert_msg(tkx__decimal_to_f64(w, q) == want, "%s: %a, not %a", text,
                       tkx__decimal_to_f64(w, q), want);
     }
-    for (int i = 0; i < 100000; i++) { /* near half way: 17 digits of real doubles */
+    for (int i = 0; i < 50000; i++) { /* near half way: 17 digits of real doubles */
         double v = f64_of(next_random() & ~(UINT64_C(1) << 63));
         unsigned long long w;
         int q;
