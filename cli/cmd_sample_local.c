@@ -96,9 +96,9 @@ static int print_json(const local_run *run, const tkx_sampler_result *result)
 /* The row of a place; some services leave out the first. */
 static const tkx_topk_row *topk_at(const tkx_topk *topk, size_t at, size_t n)
 {
-    size_t n_missing = topk && topk->n_rows <= n ? n - topk->n_rows : n;
-
-    return at < n_missing ? NULL : &topk->rows[at - n_missing];
+    if (!topk || topk->n_rows > n || at < n - topk->n_rows)
+        return NULL;
+    return &topk->rows[at + topk->n_rows - n];
 }
 
 static void print_score(int32_t id, float value, const tkx_topk_row *row)

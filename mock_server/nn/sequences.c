@@ -15,6 +15,7 @@
 #include "mock_server/nn/fail.h"
 #include "mock_server/nn/filter.h"
 #include "mock_server/nn/sample_job.h"
+#include "model/tokenizer/tokenizer.h"
 
 enum { MAX_TEXT = 64 << 20 };
 
@@ -115,7 +116,7 @@ static bool append_text(const nn_base *base, live *s, int32_t token)
     if (!s->stream && tkx_text_stream_new(base->tokenizer, TKX_DECODE_DEFAULT, &s->stream,
                                           NULL) != TKX_OK)
         return false;
-    if (tkx_text_stream_push(s->stream, token, &piece, &n, NULL) != TKX_OK)
+    if (tkx__text_stream_push_decided(s->stream, token, &piece, &n, NULL) != TKX_OK)
         return false;
     tkx__buf_append(&s->text, piece, n);
     return s->text.status == TKX_OK;

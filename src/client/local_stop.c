@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "model/tokenizer/tokenizer.h"
 
 #define MAX_TEXT ((size_t)1 << 20) /* of a tail with one token's text */
 
@@ -120,7 +121,7 @@ bool tkx__stop_watch_push(tkx__stop_watch *w, size_t sample, int64_t id)
     const char *piece;
     size_t size;
 
-    if (tkx_text_stream_push(s->stream, id, &piece, &size, NULL) != TKX_OK)
+    if (tkx__text_stream_push_decided(s->stream, id, &piece, &size, NULL) != TKX_OK)
         return false;
     tkx__buf_append(&s->tail, piece, size);
     for (size_t i = 0; i < w->n_strings; i++) {

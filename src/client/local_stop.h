@@ -3,7 +3,7 @@
  * client/local_stop.h - watching the text of samples for stop strings.
  *
  * Only generated text is searched; a sample ends with the token in which a stop string
- * becomes complete.
+ * becomes complete, also where that token goes on with a character's first bytes.
  */
 #ifndef TKX_CLIENT_LOCAL_STOP_H
 #define TKX_CLIENT_LOCAL_STOP_H

@@ -50,7 +50,7 @@ static bool must_wait(const tkx__decoding *d)
             memcmp(d->text.data + d->text.size - 3, "\xEF\xBF\xBD", 3) == 0);
 }
 
-static tkx_status release(tkx_text_stream *stream, bool is_end, const char **piece,
+static tkx_status release(tkx_text_stream *stream, bool is_all, const char **piece,
                           size_t *size_bytes, tkx_error **err)
 {
     tkx__decoding *d = &stream->decoding;
@@ -58,7 +58,7 @@ static tkx_status release(tkx_text_stream *stream, bool is_end, const char **pie
 
     if (st != TKX_OK)
         return st;
-    stream->is_released = is_end || !must_wait(d);
+    stream->is_released = is_all || !must_wait(d);
     *piece = stream->is_released ? tkx__buf_text(&d->text) : "";
     *size_bytes = stream->is_released ? d->text.size : 0;
     return TKX_OK;
@@ -77,6 +77,15 @@ tkx_status tkx_text_stream_push(tkx_text_stream *stream, int64_t id, const char 
     forget_released(stream);
     tkx__decoding_push(&stream->decoding, id);
     return release(stream, false, piece, size_bytes, err);
+}
+
+tkx_status tkx__text_stream_push_decided(tkx_text_stream *stream, int64_t id,
+                                         const char **piece, size_t *size_bytes,
+                                         tkx_error **err)
+{
+    forget_released(stream);
+    tkx__decoding_push(&stream->decoding, id);
+    return release(stream, true, piece, size_bytes, err);
 }
 
 tkx_status tkx_text_stream_finish(tkx_text_stream *stream, const char **piece,

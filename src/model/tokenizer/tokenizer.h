@@ -97,6 +97,12 @@ tkx_status tkx__tokenizer_encode(const tkx_tokenizer *tokenizer, const char *tex
                                  size_t size, unsigned flags, tkx__ids *ids,
                                  tkx_error **err);
 
+/* stream.c: as tkx_text_stream_push(), and releases all that no later token can change:
+ * what stands before a character's first bytes, too. */
+tkx_status tkx__text_stream_push_decided(tkx_text_stream *stream, int64_t id,
+                                         const char **piece, size_t *size_bytes,
+                                         tkx_error **err);
+
 /* encode.c: encoders that wait for a next text. */
 void tkx__encoders_free(tkx__encoder *list);
 
