@@ -18,17 +18,6 @@
 
 scripted s;
 
-static const int32_t tokens[] = {1};
-static const int64_t targets[] = {2};
-static const float weights[] = {1};
-static const tkx_named_tensor inputs[] = {
-    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 1, .values.i64 = targets}},
-    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 1, .values.f32 = weights}},
-};
-static const tkx_chunk chunk = {.kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 1};
-const tkx_datum memory_datum = {
-    .model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2};
-
 void memory_sweep(int slice, int n_slices, void (*run)(void), void (*look)(void))
 {
     int is_over = 0;
@@ -93,7 +82,7 @@ static int loss(tkx_custom_item *items, size_t n_items, tkx_custom_report *repor
 
 void memory_step(tkx_training *t)
 {
-    const tkx_datum data[] = {memory_datum, memory_datum};
+    const tkx_datum data[] = {scripted_datum, scripted_datum};
     tkx_future *f[6] = {NULL};
     size_t n = 0;
 

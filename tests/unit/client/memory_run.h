@@ -12,7 +12,6 @@
 #include "scripted.h"
 
 extern scripted s;
-extern const tkx_datum memory_datum;
 
 /* Fail each allocation of run() in turn and expect that no block is left; a slice of n
    slices of the numbers, so that tests may run side by side.  look() follows each run, in

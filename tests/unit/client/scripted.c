@@ -8,6 +8,18 @@
 
 #include "client/context.h"
 
+static const int32_t tokens[] = {1, 2, 3};
+static const int64_t targets[] = {2, 3, 4};
+static const float weights[] = {1, 1, 1};
+
+const tkx_chunk scripted_chunk = {
+    .kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 3};
+const tkx_named_tensor scripted_inputs[2] = {
+    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 3, .values.i64 = targets}},
+    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 3, .values.f32 = weights}},
+};
+const tkx_datum scripted_datum = SCRIPTED_DATUM;
+
 typedef struct canned {
     const char *route;
     const char *body;

@@ -32,6 +32,16 @@ typedef struct scripted {
     int n_waited; /* promises that got it */
 } scripted;
 
+/* A prompt, and a datum of it, where any will do: three tokens. */
+extern const tkx_chunk scripted_chunk;
+extern const tkx_named_tensor scripted_inputs[2]; /* target_tokens, weights */
+#define SCRIPTED_DATUM                                                                   \
+    {                                                                                    \
+        .model_input = {&scripted_chunk, 1}, .loss_fn_inputs = scripted_inputs,          \
+        .n_loss_fn_inputs = 2                                                            \
+    }
+extern const tkx_datum scripted_datum;
+
 /* Before: set config, dynamic and the like.  After: the service exists, unstarted. */
 void scripted_begin(scripted *s);
 /* False: context or service could not be made.  scripted_end() is due all the same. */

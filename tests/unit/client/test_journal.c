@@ -20,16 +20,6 @@
 static scripted s;
 static char folder[64], path[96];
 static tkx_journal *journal;
-static const int32_t tokens[] = {1, 2, 3};
-static const int64_t targets[] = {2, 3, 4};
-static const float weights[] = {1, 1, 1};
-static const tkx_named_tensor inputs[] = {
-    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 3, .values.i64 = targets}},
-    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 3, .values.f32 = weights}},
-};
-static const tkx_chunk chunk = {.kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 3};
-static const tkx_datum datum = {
-    .model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2};
 
 static void set_up(void)
 {
@@ -89,7 +79,7 @@ static tkx_future *forward_backward(tkx_training *t, size_t n)
     tkx_future *future = NULL;
 
     for (size_t i = 0; i < n; i++)
-        data[i] = datum;
+        data[i] = scripted_datum;
     ck_assert_int_eq(tkx_training_forward_backward(t, data, n, TKX_LOSS_CROSS_ENTROPY,
                                                    NULL, &future, NULL),
                      TKX_OK);
@@ -212,11 +202,12 @@ static int custom_loss(tkx_custom_item *items, size_t n_items, tkx_custom_report
 /* Two calls of the run: what is sent behind the loss can be sent again without it. */
 START_TEST(both_passes_of_a_custom_loss_are_recorded)
 {
+    static const int32_t id = 1;
+    static const int64_t target = 2;
     static const tkx_named_tensor one[] = {
         {"target_tokens",
-         {.dtype = TKX_DTYPE_INT64, .n_values = 1, .values.i64 = targets}}};
-    static const tkx_chunk token = {
-        .kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 1};
+         {.dtype = TKX_DTYPE_INT64, .n_values = 1, .values.i64 = &target}}};
+    static const tkx_chunk token = {.kind = TKX_CHUNK_TEXT, .tokens = &id, .n_tokens = 1};
     static const tkx_datum short_datum = {
         .model_input = {&token, 1}, .loss_fn_inputs = one, .n_loss_fn_inputs = 1};
     tkx_training *t = begin();

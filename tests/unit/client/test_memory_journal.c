@@ -89,8 +89,8 @@ static void call_and_wait(tkx_training *t, bool is_pass)
     tkx_future *future = NULL;
 
     if (is_pass)
-        tkx_training_forward_backward(t, &memory_datum, 1, "cross_entropy", NULL, &future,
-                                      NULL);
+        tkx_training_forward_backward(t, &scripted_datum, 1, "cross_entropy", NULL,
+                                      &future, NULL);
     else
         tkx_training_optim_step(t, NULL, &future, NULL);
     fake_io_turn(s.io);

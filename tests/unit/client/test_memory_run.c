@@ -31,7 +31,7 @@ static void sample(void)
     tkx_future_unref(future);
     if (!sampling)
         return;
-    request.prompt = memory_datum.model_input;
+    request.prompt = scripted_datum.model_input;
     if (tkx_sampling_sample(sampling, &request, 60000, &future, NULL) == TKX_OK) {
         memory_ends_well(future);
         tkx_future_unref(future);
@@ -101,7 +101,7 @@ static void drive_pipeline(tkx_pipeline *pipeline)
     tkx_future *snapshot = NULL;
     uint64_t number;
 
-    step.data = &memory_datum;
+    step.data = &scripted_datum;
     step.n_data = 1;
     for (int i = 0; i < 3; i++) {
         (void)tkx_pipeline_submit(pipeline, &step, 0, &number, NULL);

@@ -9,16 +9,6 @@
 #include "support/suite.h"
 
 static scripted s;
-static const int32_t tokens[] = {1};
-static const int64_t targets[] = {2};
-static const float weights[] = {1};
-static const tkx_named_tensor inputs[] = {
-    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 1, .values.i64 = targets}},
-    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 1, .values.f32 = weights}},
-};
-static const tkx_chunk chunk = {.kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 1};
-static const tkx_datum datum = {
-    .model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2};
 static tkx_training *training;
 static tkx_pipeline *pipeline;
 
@@ -46,7 +36,7 @@ static tkx_status submit(uint64_t *number, tkx_error **err)
 {
     tkx_pipeline_step step = TKX_PIPELINE_STEP_INIT;
 
-    step.data = &datum;
+    step.data = &scripted_datum;
     step.n_data = 1;
     step.tag = number;
     return tkx_pipeline_submit(pipeline, &step, 0, number, err);

@@ -46,15 +46,6 @@ static void tear_down(void)
 
 /* --- work ------------------------------------------------------------------------ */
 
-static const int32_t tokens[] = {1, 2, 3};
-static const int64_t targets[] = {2, 3, 4};
-static const float weights[] = {1, 1, 1};
-static const tkx_named_tensor inputs[] = {
-    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 3, .values.i64 = targets}},
-    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 3, .values.f32 = weights}},
-};
-static const tkx_chunk chunk = {.kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 3};
-
 typedef struct results {
     double loss, grad_norm;
     int32_t token;
@@ -82,10 +73,9 @@ static results work(double learning_rate)
     results r;
 
     for (size_t i = 0; i < 1500; i++)
-        data[i] = (tkx_datum){
-            .model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2};
+        data[i] = scripted_datum;
     adam.learning_rate = learning_rate;
-    request.prompt = (tkx_model_input){&chunk, 1};
+    request.prompt = (tkx_model_input){&scripted_chunk, 1};
     request.params.has_max_tokens = true;
     request.params.max_tokens = 4;
     ck_assert_int_eq(tkx_training_forward_backward(t, data, 1500, TKX_LOSS_CROSS_ENTROPY,
@@ -168,7 +158,7 @@ START_TEST(failures_are_replayed_too)
     s.refused = "asample";
     tkx_sample_request request = TKX_SAMPLE_REQUEST_INIT;
     tkx_future *future;
-    request.prompt = (tkx_model_input){&chunk, 1};
+    request.prompt = (tkx_model_input){&scripted_chunk, 1};
     ck_assert_int_eq(tkx_sampling_sample(sampling, &request, 0, &future, NULL), TKX_OK);
     scripted_expect(&s, future, TKX_ERR_HTTP);
     tkx_future_unref(future);

@@ -16,19 +16,7 @@
 #include "support/suite.h"
 
 static scripted s;
-static const int32_t tokens[] = {1};
-static const int64_t targets[] = {2};
-static const float weights[] = {1};
-static const tkx_named_tensor inputs[] = {
-    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 1, .values.i64 = targets}},
-    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 1, .values.f32 = weights}},
-};
-static const tkx_chunk chunk = {.kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 1};
-static const tkx_datum data[] = {
-    {.model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2},
-    {.model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2},
-    {.model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2},
-};
+static const tkx_datum data[] = {SCRIPTED_DATUM, SCRIPTED_DATUM, SCRIPTED_DATUM};
 
 static void set_up(void)
 {
@@ -228,7 +216,7 @@ START_TEST(what_was_read_is_acknowledged_when_the_client_goes)
     s.held = "retrieve_futures";
     scripted_begin(&s);
     tkx_sampling *sampling = scripted_sampling(&s);
-    request.prompt = (tkx_model_input){&chunk, 1};
+    request.prompt = (tkx_model_input){&scripted_chunk, 1};
     ck_assert_int_eq(tkx_sampling_sample(sampling, &request, 0, &future, NULL), TKX_OK);
     fake_io_turn(s.io);
     fake_io_answer(s.io, scripted_last(&s, "retrieve_futures"), 200, NULL,

@@ -53,25 +53,14 @@ static const char prices[] =
     "{\"currency\":\"EUR\",\"per_tokens\":1000,\"models\":{"
     "\"acme/tiny\":{\"prefill\":1,\"sample\":2,\"train\":4,\"forward\":3}}}";
 
-static const int32_t tokens[] = {1, 2, 3};
-static const int64_t targets[] = {2, 3, 4};
-static const float weights[] = {1, 1, 1};
-static const tkx_named_tensor inputs[] = {
-    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 3, .values.i64 = targets}},
-    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 3, .values.f32 = weights}},
-};
-static const tkx_chunk chunk = {.kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 3};
-static const tkx_datum data[] = {
-    {.model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2},
-    {.model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2},
-};
+static const tkx_datum data[] = {SCRIPTED_DATUM, SCRIPTED_DATUM};
 
 static tkx_status sample(tkx_sampling *sampling, int64_t max_tokens, tkx_future **out,
                          tkx_error **err)
 {
     tkx_sample_request request = TKX_SAMPLE_REQUEST_INIT;
 
-    request.prompt = (tkx_model_input){&chunk, 1};
+    request.prompt = (tkx_model_input){&scripted_chunk, 1};
     request.params.has_max_tokens = max_tokens > 0;
     request.params.max_tokens = max_tokens;
     *out = NULL;

@@ -11,16 +11,6 @@
 #include "support/suite.h"
 
 static scripted s;
-static const int32_t tokens[] = {1, 2, 3};
-static const int64_t targets[] = {2, 3, 4};
-static const float weights[] = {1, 1, 1};
-static const tkx_named_tensor inputs[] = {
-    {"target_tokens", {.dtype = TKX_DTYPE_INT64, .n_values = 3, .values.i64 = targets}},
-    {"weights", {.dtype = TKX_DTYPE_FLOAT32, .n_values = 3, .values.f32 = weights}},
-};
-static const tkx_chunk chunk = {.kind = TKX_CHUNK_TEXT, .tokens = tokens, .n_tokens = 3};
-static const tkx_datum datum = {
-    .model_input = {&chunk, 1}, .loss_fn_inputs = inputs, .n_loss_fn_inputs = 2};
 
 static void set_up(void)
 {
@@ -33,7 +23,7 @@ static tkx_future *forward_backward(tkx_training *t, size_t n)
     tkx_future *future = NULL;
 
     for (size_t i = 0; i < n; i++)
-        data[i] = datum;
+        data[i] = scripted_datum;
     ck_assert_int_eq(tkx_training_forward_backward(t, data, n, TKX_LOSS_CROSS_ENTROPY,
                                                    NULL, &future, NULL),
                      TKX_OK);
@@ -103,8 +93,8 @@ START_TEST(bad_input_takes_no_number)
     tkx_future *future = NULL;
     tkx_error *err = NULL;
     const int64_t shape[] = {2};
-    tkx_named_tensor bad_shape = inputs[0];
-    tkx_datum bad = datum;
+    tkx_named_tensor bad_shape = scripted_inputs[0];
+    tkx_datum bad = scripted_datum;
 
     scripted_begin(&s);
     tkx_training *t = scripted_lora(&s);
