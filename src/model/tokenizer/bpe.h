@@ -36,7 +36,7 @@ static inline uint64_t tkx__bpe_key(uint32_t rank, size_t place)
 #define TKX__BPE_SHORT 48
 size_t tkx__bpe_merge_short(const tkx__merges *merges, uint32_t *symbols, size_t n);
 
-/* The same of many words. */
+/* The same of many words (bpe_words.c). */
 #define TKX__BPE_WORD 16
 
 typedef struct tkx__bpe_word {

@@ -14,6 +14,7 @@
 #define MAX_ENTRIES ((size_t)1 << 18)
 #define TEXT_PER_ENTRY 40 /* a long text has a new word about every 100 bytes */
 #define MAX_LISTS ((size_t)1 << 20)
+#define MAX_LIST (UINT8_MAX + TKX__CACHE_MAX_WORD / sizeof(uint32_t)) /* of a word */
 
 #define LOW(n) (UINT64_MAX >> (64 - 8 * (n)))
 const uint64_t tkx__cache_masks[17][2] = {
@@ -105,6 +106,22 @@ static size_t reserve_list(tkx__cache *cache, size_t n)
     return cache->lists_size - n;
 }
 
+static bool has_room(const tkx__cache *cache, size_t n)
+{
+    return cache->entries && (cache->n_used + n) * 2 <= cache->mask + 1;
+}
+
+void tkx__cache_make_room(tkx__cache *cache, size_t n)
+{
+    if (cache->lists_size + n * MAX_LIST > MAX_LISTS)
+        forget_all(cache);
+    while (!has_room(cache, n))
+        if (cache->entries && cache->mask + 1 >= MAX_ENTRIES)
+            forget_all(cache);
+        else if (!grow(cache))
+            return;
+}
+
 void tkx__cache_put(tkx__cache *cache, const tkx__cache_key *key, const uint8_t *text,
                     const uint32_t *ids, size_t n_ids)
 {
@@ -115,21 +132,12 @@ void tkx__cache_put(tkx__cache *cache, const tkx__cache_key *key, const uint8_t 
                           .n_ids = (uint8_t)n_ids,
                           .is_listed = is_listed};
 
-    if (n_ids > UINT8_MAX)
+    if (n_ids > UINT8_MAX || !has_room(cache, 1))
         return;
-    if (!cache->entries || (cache->n_used + 1) * 2 > cache->mask + 1) {
-        if (cache->entries && cache->mask + 1 >= MAX_ENTRIES)
-            forget_all(cache);
-        else if (!grow(cache))
-            return;
-    }
     if (is_listed) {
         size_t n_text = key->size > 16 ? (key->size + 3) / 4 : 0;
-        size_t at;
+        size_t at = reserve_list(cache, n_ids + n_text);
 
-        if (cache->lists_size + n_ids + n_text > MAX_LISTS)
-            forget_all(cache);
-        at = reserve_list(cache, n_ids + n_text);
         if (at == SIZE_MAX)
             return;
         if (n_ids)

@@ -111,7 +111,10 @@ static inline const uint32_t *tkx__cache_ids(const tkx__cache *cache,
     return entry->is_listed ? cache->lists + entry->ids[0] : entry->ids;
 }
 
-/* Remember a word that is not there.  Without memory, or with too many ids, it is not
+/* Room for n words more; entries stay where they are until this is called again. */
+void tkx__cache_make_room(tkx__cache *cache, size_t n);
+
+/* Remember a word that is not there.  Without room, or with too many ids, it is not
    remembered: a cache may forget. */
 void tkx__cache_put(tkx__cache *cache, const tkx__cache_key *key, const uint8_t *text,
                     const uint32_t *ids, size_t n_ids);

@@ -14,10 +14,10 @@
 
 #define MAX_KEY 16 /* bytes that a key reads */
 
-/* Room for n words of few ids, stored without asking how many. */
-static inline bool has_room(tkx__encoder *e, size_t n)
+/* Room for n words of few ids, stored without asking how many; NULL: no memory. */
+static inline uint32_t *reserve_words(tkx__encoder *e, size_t n)
 {
-    return tkx__ids_reserve(e->ids, n * TKX__CACHE_INLINE_IDS) != NULL;
+    return tkx__ids_reserve(e->ids, n * TKX__CACHE_INLINE_IDS);
 }
 
 /* A word that has many ids. */
@@ -32,50 +32,66 @@ static tkx_status add_listed(tkx__encoder *e, const tkx__cache_entry *entry)
     return TKX_OK;
 }
 
-/* A word that is not in the cache; the first of a batch brings the others there too. */
-static tkx_status encode_unknown(tkx__encoder *e, size_t i, size_t n, bool *has_missed)
+/* The entries of the words that wait, NULL where the cache had none; those that merge well
+   together are there now. */
+static tkx_status find_entries(tkx__encoder *e, const tkx__cache_entry **entries,
+                               size_t n)
 {
-    const tkx__pending_word *word = &e->pending[i];
-    const tkx__cache_entry *entry = NULL;
+    const tkx__pending_word *missed[TKX__BATCH];
+    size_t n_missed = 0;
 
-    if (!*has_missed) {
-        tkx_status st = tkx__encode_all_missed(e, word, n - i);
+    tkx__cache_make_room(&e->cache, n);
+    for (size_t i = 0; i < n; i++) {
+        const tkx__pending_word *word = &e->pending[i];
 
-        if (st != TKX_OK)
-            return st;
-        *has_missed = true;
-        entry = tkx__cache_find(&e->cache, &word->key, word->text);
+        entries[i] = tkx__cache_find(&e->cache, &word->key, word->text);
+        missed[n_missed] = word;
+        n_missed += !entries[i];
     }
+    return tkx__encode_all_missed(e, missed, n_missed);
+}
+
+static tkx_status encode_unknown(tkx__encoder *e, const tkx__pending_word *word)
+{
+    const tkx__cache_entry *entry = tkx__cache_find(&e->cache, &word->key, word->text);
+
     return entry ? add_listed(e, entry)
                  : tkx__encode_missed(e, word->text, word->key.size, &word->key);
 }
 
-tkx_status tkx__encode_flush(tkx__encoder *e)
+/* The ids of n > 0 words. */
+static tkx_status add_words(tkx__encoder *e, size_t n)
 {
-    const size_t n = e->n_pending;
-    bool has_missed = false;
+    const tkx__cache_entry *entries[TKX__BATCH];
+    tkx_status st = find_entries(e, entries, n);
+    uint32_t *to = reserve_words(e, n);
 
-    e->n_pending = 0;
-    if (n > 0 && !has_room(e, n))
-        return tkx__fail_memory(e->err);
-    for (size_t i = 0; i < n; i++) {
-        const tkx__pending_word *word = &e->pending[i];
-        const tkx__cache_entry *entry =
-            tkx__cache_find(&e->cache, &word->key, word->text);
-        tkx_status st;
+    for (size_t i = 0; i < n && to && st == TKX_OK; i++) {
+        const tkx__cache_entry *entry = entries[i];
 
         if (entry && !entry->is_listed) {
-            memcpy(e->ids->data + e->ids->n, entry->ids, sizeof entry->ids);
-            e->ids->n += entry->n_ids;
+            memcpy(to, entry->ids, sizeof entry->ids);
+            to += entry->n_ids;
             continue;
         }
-        st = entry ? add_listed(e, entry) : encode_unknown(e, i, n, &has_missed);
-        if (st == TKX_OK && !has_room(e, n - i))
-            st = tkx__fail_memory(e->err);
-        if (st != TKX_OK)
-            return st;
+        e->ids->n = (size_t)(to - e->ids->data);
+        st = entry ? add_listed(e, entry) : encode_unknown(e, &e->pending[i]);
+        to = reserve_words(e, n - i);
     }
+    if (st != TKX_OK)
+        return st;
+    if (!to)
+        return tkx__fail_memory(e->err);
+    e->ids->n = (size_t)(to - e->ids->data);
     return TKX_OK;
+}
+
+tkx_status tkx__encode_flush(tkx__encoder *e)
+{
+    tkx_status st = e->n_pending > 0 ? add_words(e, e->n_pending) : TKX_OK;
+
+    e->n_pending = 0;
+    return st;
 }
 
 static inline void add_pending(tkx__encoder *e, const uint8_t *text, size_t n,

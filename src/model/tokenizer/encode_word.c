@@ -207,27 +207,45 @@ typedef struct missed {
     size_t n;
 } missed;
 
-static tkx_status add_missed(tkx__encoder *e, const tkx__pending_word *word, missed *m)
+/* The bytes of a key as symbols, and some behind them: no branch on how many there are.
+   False when one is no token. */
+static bool spell_key(const uint32_t *byte_ids, const tkx__cache_key *key,
+                      uint32_t *symbols)
 {
+    uint8_t bytes[TKX__BPE_WORD];
+    unsigned is_missing = 0;
+
+    memcpy(bytes, &key->lo, 8);
+    memcpy(bytes + 8, &key->hi, 8);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        symbols[i] = byte_ids[bytes[i]];
+        is_missing |= (symbols[i] == TKX__NO_ID) & (i < key->size);
+    }
+    return !is_missing;
+}
+
+static tkx_status symbols_of(tkx__encoder *e, const tkx__pending_word *word,
+                             tkx__bpe_word *to)
+{
+    const tkx_tokenizer *t = e->tokenizer;
     const uint8_t *text = word->text;
     size_t n = word->key.size;
-    tkx__bpe_word *to = &m->words[m->n];
     tkx_status st = with_signs(e, &text, &n);
 
     if (st != TKX_OK)
         return st;
     to->n = 1;
     to->symbols[0] = whole_token(e, text, n);
-    if (to->symbols[0] == TKX__NO_ID) {
-        st = make_symbols(e, text, n);
-        if (st != TKX_OK || e->symbols.n > TKX__BPE_WORD)
-            return st;
-        to->n = e->symbols.n;
-        if (to->n > 0)
-            memcpy(to->symbols, e->symbols.data, to->n * sizeof *to->symbols);
-    }
-    m->of[m->n++] = word;
-    return TKX_OK;
+    if (to->symbols[0] != TKX__NO_ID)
+        return TKX_OK;
+    to->n = n;
+    if (t->is_byte_level && spell_key(t->byte_ids, &word->key, to->symbols))
+        return TKX_OK;
+    st = make_symbols(e, text, n);
+    to->n = e->symbols.n;
+    if (st == TKX_OK && to->n > 0 && to->n <= TKX__BPE_WORD)
+        memcpy(to->symbols, e->symbols.data, to->n * sizeof *to->symbols);
+    return st;
 }
 
 static void merge_missed(tkx__encoder *e, missed *m)
@@ -247,7 +265,7 @@ static void merge_missed(tkx__encoder *e, missed *m)
     m->n = 0;
 }
 
-tkx_status tkx__encode_all_missed(tkx__encoder *e, const tkx__pending_word *words,
+tkx_status tkx__encode_all_missed(tkx__encoder *e, const tkx__pending_word *const *words,
                                   size_t n)
 {
     tkx_status st = TKX_OK;
@@ -256,11 +274,11 @@ tkx_status tkx__encode_all_missed(tkx__encoder *e, const tkx__pending_word *word
     if (e->tokenizer->kind != TKX__TOKENIZER_BPE)
         return TKX_OK;
     for (size_t i = 0; i < n && st == TKX_OK; i++) {
-        const tkx__cache_key *key = &words[i].key;
-
-        if (key->size > TKX__BPE_WORD || tkx__cache_find(&e->cache, key, words[i].text))
+        if (words[i]->key.size > TKX__BPE_WORD)
             continue;
-        st = add_missed(e, &words[i], &m);
+        m.of[m.n] = words[i];
+        st = symbols_of(e, words[i], &m.words[m.n]);
+        m.n += m.words[m.n].n <= TKX__BPE_WORD;
         if (m.n == MAX_WORDS)
             merge_missed(e, &m);
     }

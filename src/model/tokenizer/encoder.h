@@ -45,9 +45,9 @@ struct tkx__encoder {
 tkx_status tkx__encode_missed(tkx__encoder *e, const uint8_t *raw, size_t n,
                               const tkx__cache_key *key);
 
-/* Those of the words that the cache does not know, into the cache, as far as it is quicker
-   to encode them together. */
-tkx_status tkx__encode_all_missed(tkx__encoder *e, const tkx__pending_word *words,
+/* Those of words that the cache does not know, into the cache, as far as it is quicker to
+   encode them together. */
+tkx_status tkx__encode_all_missed(tkx__encoder *e, const tkx__pending_word *const *words,
                                   size_t n);
 
 /* One piece more; its bytes must stay until pieces are flushed. */

@@ -20,8 +20,6 @@
 #define MAX_PACKED_ID ((1u << TKX__PACKED_ID_BITS) - 2) /* the last one is nobody */
 #define MAX_PACKED_RANK ((1u << TKX__PACKED_RANK_BITS) - 1)
 
-const uint64_t tkx__merges_nowhere[2] = {UINT64_MAX, UINT64_MAX};
-
 void tkx__merges_clear(tkx__merges *merges)
 {
     tkx__free(merges->slots);
@@ -150,9 +148,10 @@ static bool init_packed(tkx__merges *merges, size_t n, size_t n_ranks)
     *merges = (tkx__merges){.shift = 64 - 6};
     for (; n_slots < n * 2; n_slots *= 2)
         merges->shift--;
-    merges->mask = n_slots + MAX_PROBES - 1;
-    merges->packed = tkx__large_alloc((n_slots + MAX_PROBES) * sizeof *merges->packed,
-                                      false, &merges->packed_block);
+    n_slots += TKX__PACKED_NOWHERE + MAX_PROBES;
+    merges->mask = n_slots - 1;
+    merges->packed =
+        tkx__large_alloc(n_slots * sizeof *merges->packed, false, &merges->packed_block);
     merges->made = tkx__realloc(NULL, n_ranks, sizeof *merges->made);
     merges->filter_shift = 64 - 6;
     for (n_bits = 64; n_bits < n * FILTER_BITS; n_bits *= 2)
@@ -162,7 +161,7 @@ static bool init_packed(tkx__merges *merges, size_t n, size_t n_ranks)
         tkx__merges_clear(merges);
         return false;
     }
-    memset(merges->packed, 0xFF, (n_slots + MAX_PROBES) * sizeof *merges->packed);
+    memset(merges->packed, 0xFF, n_slots * sizeof *merges->packed);
     memset(merges->made, 0xFF, n_ranks * sizeof *merges->made);
     return true;
 }
@@ -174,7 +173,8 @@ static uint64_t packed_pair(const tkx__merge *m)
 
 static uint64_t *packed_slot(const tkx__merges *merges, uint64_t pair)
 {
-    return merges->packed + (tkx__merges_packed_hash(pair) >> merges->shift);
+    return merges->packed + TKX__PACKED_NOWHERE +
+           (tkx__merges_packed_hash(pair) >> merges->shift);
 }
 
 /* False when a chain gets too long, or pairs of one rank make different ids. */

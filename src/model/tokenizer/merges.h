@@ -91,7 +91,9 @@ typedef struct tkx__merge_place {
     const uint64_t *slot;
 } tkx__merge_place;
 
-extern const uint64_t tkx__merges_nowhere[2];
+/* So many slots before the first place are free: where a pair is that the filter does not
+   know. */
+#define TKX__PACKED_NOWHERE 2
 
 /* Have a pair's slot on its way, unless the filter, most of which stays in the caches,
    tells that there is none. */
@@ -101,31 +103,32 @@ static inline tkx__merge_place tkx__merges_fetch(const tkx__merges *merges, uint
     const uint64_t pair = tkx__merges_packed_pair(left, right);
     const uint64_t hash = tkx__merges_packed_hash(pair);
     const uint64_t bit = hash >> merges->filter_shift;
-    const bool may_be = merges->filter[bit >> 6] >> (bit & 63) & 1;
-    const uint64_t *slot = merges->packed + (hash >> merges->shift);
+    const uint64_t may_be = merges->filter[bit >> 6] >> (bit & 63) & 1;
+    const uint64_t at = (hash >> merges->shift) + TKX__PACKED_NOWHERE;
+    const uint64_t *slot = merges->packed + (at & (0 - may_be));
 
-    slot = may_be ? slot : tkx__merges_nowhere;
     __builtin_prefetch(slot);
     return (tkx__merge_place){pair, slot};
 }
 
-/* Its rank.  Two slots are looked at without asking: whether a pair merges is as good as
-   random. */
+/* Its rank.  Two slots are looked at without a branch: whether a pair merges is as good as
+   random, and compilers make branches of conditions. */
 static inline uint32_t tkx__merges_rank_at(tkx__merge_place place)
 {
     const uint64_t *slot = place.slot;
     const uint32_t ranks = (1u << TKX__PACKED_RANK_BITS) - 1;
     const uint64_t first = slot[0], second = slot[1];
-    uint32_t rank = TKX__NO_RANK;
+    const uint32_t is_first = first >> TKX__PACKED_RANK_BITS == place.pair;
+    const uint32_t is_second = second >> TKX__PACKED_RANK_BITS == place.pair;
+    const uint32_t is_end = (first == UINT64_MAX) | (second == UINT64_MAX);
 
-    rank =
-        second >> TKX__PACKED_RANK_BITS == place.pair ? (uint32_t)second & ranks : rank;
-    rank = first >> TKX__PACKED_RANK_BITS == place.pair ? (uint32_t)first & ranks : rank;
-    if ((rank == TKX__NO_RANK) & (first != UINT64_MAX) & (second != UINT64_MAX))
+    if (is_first + is_second + is_end == 0)
         for (slot += 2; *slot != UINT64_MAX; slot++)
             if (*slot >> TKX__PACKED_RANK_BITS == place.pair)
                 return (uint32_t)*slot & ranks;
-    return rank;
+    return ((((uint32_t)first & (0 - is_first)) | ((uint32_t)second & (0 - is_second))) &
+            ranks) |
+           ((is_first | is_second) - 1);
 }
 
 /* TKX__NO_RANK when the pair does not merge. */
