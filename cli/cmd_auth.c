@@ -78,10 +78,9 @@ static int check_key(auth_run *run, const char *key, tkx_api_key_info **info)
         tkx_rest_get_api_key(rest, key, &future, &err) != TKX_OK) {
         status = cli_fail(err, "cannot check the key");
     } else {
-        while (tkx_future_wait(future, 1000, NULL) == TKX_ERR_TIMEOUT)
-            continue;
-        if (tkx_error_http_status(tkx_future_error(future)) != 404)
-            status = cli_wait(&run->connection, future, 1, "checking the key");
+        status = cli_wait_end(&run->connection, future, 1, "checking the key");
+        if (status == CLI_OK && tkx_error_http_status(tkx_future_error(future)) != 404)
+            status = cli_outcome(future, "checking the key");
         if (status == CLI_OK && !tkx_future_error(future) &&
             tkx_future_take_api_key_info(future, info, &err) != TKX_OK)
             status = cli_fail(err, "cannot check the key");

@@ -119,8 +119,8 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-int cli_wait(const cli_connection *connection, tkx_future *future, int is_interruptible,
-             const char *what)
+int cli_wait_end(const cli_connection *connection, tkx_future *future,
+                 int is_interruptible, const char *what)
 {
     double started = now_s();
 
@@ -129,7 +129,7 @@ int cli_wait(const cli_connection *connection, tkx_future *future, int is_interr
         tkx_status status = tkx_future_wait(future, 200, &err);
 
         if (status == TKX_OK)
-            break;
+            return CLI_OK;
         if (status != TKX_ERR_TIMEOUT)
             return cli_fail(err, "%s", what);
         if (is_interruptible && cli_is_interrupted()) {
@@ -145,15 +145,26 @@ int cli_wait(const cli_connection *connection, tkx_future *future, int is_interr
         }
         tkx_error_free(err);
     }
-    if (tkx_future_error(future)) {
-        const tkx_error *error = tkx_future_error(future);
+}
 
-        cli_error("%s: %s", what, tkx_error_message(error));
-        if (tkx_error_trace_id(error))
-            cli_hint("trace: %s", tkx_error_trace_id(error));
-        for (error = tkx_error_cause(error); error; error = tkx_error_cause(error))
-            cli_hint("cause: %s", tkx_error_message(error));
-        return CLI_FAILED;
-    }
-    return CLI_OK;
+int cli_outcome(const tkx_future *future, const char *what)
+{
+    const tkx_error *error = tkx_future_error(future);
+
+    if (!error)
+        return CLI_OK;
+    cli_error("%s: %s", what, tkx_error_message(error));
+    if (tkx_error_trace_id(error))
+        cli_hint("trace: %s", tkx_error_trace_id(error));
+    for (error = tkx_error_cause(error); error; error = tkx_error_cause(error))
+        cli_hint("cause: %s", tkx_error_message(error));
+    return CLI_FAILED;
+}
+
+int cli_wait(const cli_connection *connection, tkx_future *future, int is_interruptible,
+             const char *what)
+{
+    int status = cli_wait_end(connection, future, is_interruptible, what);
+
+    return status == CLI_OK ? cli_outcome(future, what) : status;
 }

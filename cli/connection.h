@@ -29,9 +29,16 @@ int cli_connection_open(cli_connection *connection);
 void cli_connection_close(cli_connection *connection);
 
 /*
- * Wait for a future, --timeout at most, or until Ctrl-C when is_interruptible.  CLI_OK,
- * CLI_FAILED after saying "<what>: why", or CLI_INTERRUPTED.
+ * Wait until a future has completed, whatever came of it, --timeout at most, or until
+ * Ctrl-C when is_interruptible.  CLI_OK, CLI_FAILED after saying "<what>: why", or
+ * CLI_INTERRUPTED.
  */
+int cli_wait_end(const cli_connection *connection, tkx_future *future,
+                 int is_interruptible, const char *what);
+/* CLI_OK, or CLI_FAILED after saying "<what>: why". */
+int cli_outcome(const tkx_future *future, const char *what);
+
+/* Both. */
 int cli_wait(const cli_connection *connection, tkx_future *future, int is_interruptible,
              const char *what);
 

@@ -26,6 +26,11 @@ says "401"
 login 2 ""
 [ ! -e "$file" ] || fail "a wrong key was stored"
 
+# Where nobody answers, --timeout holds.
+login 1 tml-the-right-key-0123456789 --base-url http://127.0.0.1:1 --timeout 1
+says "gave up after 1 s"
+[ ! -e "$file" ] || fail "a key that nobody took was stored"
+
 login 0 tml-the-right-key-0123456789 --verbose
 [ "$(stat -c %a "$file")" = 600 ] || fail "mode $(stat -c %a "$file")"
 [ "$(stat -c %a "$HOME/.tinker")" = 700 ] || fail "folder: mode $(stat -c %a "$HOME/.tinker")"
