@@ -274,6 +274,8 @@ tkx_status tkx__pretok_apply(const tkx__pretok *pretok, const uint8_t *text, siz
         tkx_status st;
 
         next->n = 0;
+        is_first =
+            is_first && in->n > 0 && in->items[0].at == 0; /* else it was cut off */
         st = cut_pieces(&pretok->cuts[i], &text, in, is_first, &scratch->texts[which],
                         next, err);
         if (st != TKX_OK)

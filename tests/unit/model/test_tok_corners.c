@@ -56,6 +56,22 @@ START_TEST(scores_are_read_as_the_reference_reads_them)
 }
 END_TEST
 
+/* "first" is the text's beginning, which is gone here. */
+START_TEST(a_sign_goes_before_the_beginning_only)
+{
+    static const char json[] =
+        "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":"
+        "\"WhitespaceSplit\"},{\"type\":\"Metaspace\",\"replacement\":\"_\","
+        "\"prepend_scheme\":\"first\",\"split\":true}]},\"model\":{\"type\":\"BPE\","
+        "\"vocab\":{\"a\":0,\"_\":1},\"merges\":[]}}";
+    tkx_tokenizer *t = load(json);
+
+    expect_ids(t, "a a", 3, 0, "1 0 0");
+    expect_ids(t, " a", 2, 0, "0");
+    tkx_tokenizer_unref(t);
+}
+END_TEST
+
 /* What Ruby's syntax means by it, and PCRE2's does not. */
 static const struct {
     const char *expression, *text;
@@ -116,6 +132,7 @@ int main(void)
     tcase_add_loop_test(tc, expressions_mean_what_they_mean_to_the_reference, 0,
                         sizeof meant / sizeof meant[0]);
     tcase_add_test(tc, quotation_is_refused);
+    tcase_add_test(tc, a_sign_goes_before_the_beginning_only);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
