@@ -17,7 +17,7 @@
 
 #define MAX_PATH_BYTES ((size_t)1 << 16)
 
-TKX__RECORD(api_key_info, "an API key's data");
+TKX__RECORD(api_key_info, "API key's data");
 
 static const tkx__rest_route about_key = {
     .what = "get_api_key",

@@ -346,7 +346,7 @@ tkx_status tkx__future_take(tkx_future *future, const tkx__result_type *type, vo
                          "its result");
     if (future->type != type)
         return tkx__fail(err, TKX_ERR_INVALID_ARGUMENT,
-                         "this future's result is a %s, not a %s", future->type->name,
+                         "this future's result: %s; asked for: %s", future->type->name,
                          type->name);
     tkx__future_lock(future);
     is_done = future->is_done;

@@ -19,7 +19,7 @@
 
 #define FINISH_MS 2000
 
-const tkx__result_type tkx__result_nothing = {"nothing", NULL};
+const tkx__result_type tkx__result_nothing = {"end of the call", NULL};
 
 /* --- counting -------------------------------------------------------------------- */
 

@@ -94,7 +94,7 @@ START_TEST(take_says_what_is_wrong)
 
     ck_assert_int_eq(tkx__future_take(f, &word, &out, &err), TKX_ERR_INVALID_ARGUMENT);
     ck_assert_str_eq(tkx_error_message(err),
-                     "this future's result is a number, not a word");
+                     "this future's result: number; asked for: word");
     ck_assert_int_eq(tkx__future_take(f, &number, &out, &err), TKX_ERR_INVALID_STATE);
     tkx__future_succeed(f, new_number(1));
     ck_assert_int_eq(tkx__future_take(f, &number, &out, &err), TKX_OK);
