@@ -101,6 +101,7 @@ TKX_API tkx_status tkx_chat_render(tkx_chat_format format, const tkx_tokenizer *
                                    const tkx_chat_options *options,
                                    tkx_chat_rendering *out, tkx_error **err);
 
+/** Thread: any.  Accepts NULL. */
 TKX_API void tkx_chat_rendering_clear(tkx_chat_rendering *rendering);
 
 /** Texts that end an answer.  Static.  Thread: any. */
@@ -126,6 +127,7 @@ TKX_API tkx_status tkx_chat_parse(tkx_chat_format format, const char *text,
                                   size_t size_bytes, tkx_chat_answer *out,
                                   tkx_error **err);
 
+/** Thread: any.  Accepts NULL. */
 TKX_API void tkx_chat_answer_clear(tkx_chat_answer *answer);
 
 TKX_END_DECLS

@@ -62,6 +62,7 @@ TKX_API tkx_status tkx_checkpoint_download(tkx_rest *rest,
  */
 TKX_API tkx_status tkx_future_take_checkpoint_download(
     tkx_future *future, tkx_checkpoint_download_result **out, tkx_error **err);
+/** Thread: any.  Accepts NULL. */
 TKX_API void tkx_checkpoint_download_result_free(tkx_checkpoint_download_result *result);
 
 TKX_END_DECLS

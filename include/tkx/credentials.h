@@ -43,6 +43,7 @@ typedef struct tkx_credential_info {
  * Errors:    AUTH for a file that others can read; PARSE, IO, NO_MEMORY.
  */
 TKX_API tkx_status tkx_credentials_find(tkx_credential_info **out, tkx_error **err);
+/** Thread: any.  Accepts NULL. */
 TKX_API void tkx_credential_info_free(tkx_credential_info *info);
 
 /**
@@ -74,6 +75,8 @@ TKX_API tkx_status tkx_credentials_forget(tkx_error **err);
  */
 TKX_API tkx_status tkx_rest_get_api_key(tkx_rest *rest, const char *api_key,
                                         tkx_future **out, tkx_error **err);
+/** Ownership: @p out is the caller's, tkx_api_key_info_free().  Works once.
+    Thread: any. */
 TKX_API tkx_status tkx_future_take_api_key_info(tkx_future *future,
                                                 tkx_api_key_info **out, tkx_error **err);
 

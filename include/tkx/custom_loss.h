@@ -24,7 +24,8 @@ typedef struct tkx_custom_item {
     size_t n_columns; /* of 2-D targets; 1 otherwise */
 } tkx_custom_item;
 
-/* What the loss reports besides gradients. */
+/* What the loss reports besides gradients.  Thread: only the function that got it, while
+   it runs. */
 typedef struct tkx_custom_report tkx_custom_report;
 
 /** The loss; comes back as the metric "loss:sum".  Call it once. */

@@ -40,6 +40,7 @@ typedef struct tkx_custom_terms {
  * A tkx_custom_loss_fn: the sum of the terms, each times its coefficient.  Each term's
  * own sum is a metric, such as "dpo:sum".
  *
+ * Thread:    as for any tkx_custom_loss_fn.
  * Ownership: @p user_data is a const tkx_custom_terms.
  */
 TKX_API int tkx_custom_terms_loss(tkx_custom_item *items, size_t n_items,

@@ -98,8 +98,8 @@ TKX_API void tkx_local_adapter_unload(tkx_local_adapter *adapter);
 /* Which side answered, and how its numbers are meant.  Strings are borrowed from the
    model and the adapter. */
 typedef struct tkx_sample_label {
-    const char *backend;      /* "local" */
-    const char *model;        /* its path */
+    const char *backend;      /* "local"; of a tkx_sampler also "remote" */
+    const char *model;        /* its path; of the service: path or name */
     const char *architecture; /* "llama" and so on */
     const char *weight_type;  /* "BF16", "Q4_0": the most common type of the weights */
     const char *compute;      /* "fast" or "f32" */

@@ -76,7 +76,8 @@ typedef struct tkx_metrics {
  */
 TKX_API tkx_status tkx_metrics_snapshot(tkx_context *context, unsigned flags,
                                         tkx_metrics **out, tkx_error **err);
-TKX_API void tkx_metrics_free(tkx_metrics *metrics); /* accepts NULL */
+/** Thread: any.  Accepts NULL. */
+TKX_API void tkx_metrics_free(tkx_metrics *metrics);
 
 /** The row of an operation, or NULL.  Borrowed from @p metrics.  Thread: any. */
 TKX_API const tkx_operation_metrics *tkx_metrics_find(const tkx_metrics *metrics,
@@ -91,7 +92,8 @@ TKX_API const tkx_operation_metrics *tkx_metrics_find(const tkx_metrics *metrics
  */
 TKX_API tkx_status tkx_metrics_prometheus(tkx_context *context, char **text, size_t *size,
                                           tkx_error **err);
-TKX_API void tkx_metrics_text_free(char *text); /* accepts NULL */
+/** Thread: any.  Accepts NULL. */
+TKX_API void tkx_metrics_text_free(char *text);
 
 TKX_END_DECLS
 #endif

@@ -100,6 +100,7 @@ typedef struct tkx_pipeline_outcome {
  */
 TKX_API tkx_status tkx_pipeline_next(tkx_pipeline *pipeline, int64_t timeout_ms,
                                      tkx_pipeline_outcome *outcome, tkx_error **err);
+/** Free what it points to.  Accepts NULL. */
 TKX_API void tkx_pipeline_outcome_clear(tkx_pipeline_outcome *outcome);
 
 /** Steps submitted and not taken, finished or not. */

@@ -19,7 +19,8 @@ typedef struct tkx_queue tkx_queue;
 /** Thread: any.  @p out is the caller's: tkx_queue_free(). */
 TKX_API tkx_status tkx_queue_new(tkx_queue **out, tkx_error **err);
 
-/** Forget the queue and its futures; nobody may be waiting in it.  Accepts NULL. */
+/** Forget the queue and its futures; nobody may be waiting in it.  Thread: any.  Accepts
+    NULL. */
 TKX_API void tkx_queue_free(tkx_queue *queue);
 
 /**

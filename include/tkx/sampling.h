@@ -110,7 +110,7 @@ TKX_API tkx_status tkx_sampling_compute_logprobs(tkx_sampling *sampling,
                                                  tkx_error **err);
 
 /** The same for the last @p last_n tokens only (at least 1), so that the service may use
-    what it remembers of the others. */
+    what it remembers of the others.  All else as above. */
 TKX_API tkx_status tkx_sampling_compute_last_logprobs(tkx_sampling *sampling,
                                                       const tkx_model_input *prompt,
                                                       int64_t last_n, int64_t timeout_ms,
@@ -123,7 +123,7 @@ typedef struct tkx_logprobs {
     size_t n_values; /* tokens of the prompt */
 } tkx_logprobs;
 
-TKX_API void tkx_logprobs_free(tkx_logprobs *logprobs);
+TKX_API void tkx_logprobs_free(tkx_logprobs *logprobs); /* any thread; accepts NULL */
 
 /** Ownership: @p out is the caller's, tkx_logprobs_free().  Thread: any. */
 TKX_API tkx_status tkx_future_take_logprobs(tkx_future *future, tkx_logprobs **out,

@@ -122,7 +122,7 @@ TKX_API tkx_status tkx_text_stream_push(tkx_text_stream *stream, int64_t id,
                                         const char **piece, size_t *size_bytes,
                                         tkx_error **err);
 
-/** End the text: an unfinished character comes out as U+FFFD.  As push otherwise. */
+/** End the text: an unfinished character comes out as U+FFFD.  All else as for push. */
 TKX_API tkx_status tkx_text_stream_finish(tkx_text_stream *stream, const char **piece,
                                           size_t *size_bytes, tkx_error **err);
 

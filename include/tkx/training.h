@@ -154,7 +154,7 @@ TKX_API tkx_status tkx_training_forward_backward(tkx_training *training,
                                                  const tkx_forward_options *options,
                                                  tkx_future **out, tkx_error **err);
 
-/** The same without gradients: nothing is added to those of the model. */
+/** The same without gradients: nothing is added to the model's.  All else as above. */
 TKX_API tkx_status tkx_training_forward(tkx_training *training, const tkx_datum *data,
                                         size_t n_data, const char *loss_fn,
                                         const tkx_forward_options *options,

@@ -261,6 +261,8 @@ tkx_status tkx_pipeline_next(tkx_pipeline *p, int64_t timeout_ms,
 
 void tkx_pipeline_outcome_clear(tkx_pipeline_outcome *outcome)
 {
+    if (!outcome)
+        return;
     tkx_forward_backward_output_free(outcome->forward);
     tkx_optim_step_result_free(outcome->optim);
     tkx_error_free(outcome->error);

@@ -5,8 +5,8 @@
  * Conventions of all headers in this folder:
  * - Request structs are filled by the caller; everything they point to is borrowed.
  *   Structs with struct_size are made with their _INIT macro.
- * - Result structs (tkx_x *, from a take or get function) own all they point to; one
- *   tkx_x_free() ends them.  They never change after they were handed out.
+ * - Result structs (tkx_x *, from a take or get function) own all they point to and never
+ *   change: any thread may read them, or end them by tkx_x_free(), which accepts NULL.
  * - A missing value is NULL (text), -1 (sizes, counts, int flags), NaN (floats) or
  *   TKX_TIME_NONE, unless a comment says otherwise.
  */
