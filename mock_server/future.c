@@ -312,22 +312,28 @@ static void forget_old(mock_server *srv)
            "i", mock_now_ms() - srv->opt.retain_s * 1000);
 }
 
+static bool is_due(int64_t *last_ms, int64_t now, int64_t period_ms)
+{
+    if (now - *last_ms < period_ms)
+        return false;
+    *last_ms = now;
+    return true;
+}
+
 void future_tick(mock_server *srv)
 {
-    const int64_t retain_ms = srv->opt.retain_s * 1000;
-    const int64_t period = retain_ms < 10000 ? retain_ms : 10000;
     int64_t now = mock_mono_ms();
     for (size_t i = 0; srv->ops.n > 0 && i < OP_TABLE_SIZE; i++)
         for (op *o = srv->ops.slots[i]; o; o = o->hash_next)
             end_polls(o, now);
     wake_completions(srv, NULL, now);
-    if (now - srv->forgot_ms >= period) {
-        srv->forgot_ms = now;
+    if (is_due(&srv->forgot_ms, now, 10000)) {
         forget_old(srv);
         sweep_expired(srv);
         sweep_sessions(srv);
-        work_forget_ended(srv);
     }
+    if (is_due(&srv->freed_ms, now, 1000))
+        work_forget_ended(srv);
 }
 
 void future_lose(mock_server *srv, const char *request_id)

@@ -68,6 +68,7 @@ struct mock_server {
     call_list intake;
     call *completion_waiters; /* held polls of retrieve_futures */
     int64_t forgot_ms;        /* when old results were last dropped */
+    int64_t freed_ms;         /* when what ended sessions used was last freed */
     snapshot_cache *snapshots;
     bool is_stopping;
     pthread_t threads[MOCK_MAX_THREADS];
