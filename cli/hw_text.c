@@ -3,6 +3,7 @@
 #include "hw_text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const state_names[] = {
@@ -66,7 +67,7 @@ cJSON *hw_to_json(const tkx_hw_info *info)
     for (size_t i = 0; i < info->n_kernels; i++)
         cJSON_AddStringToObject(kernels, info->kernels[i].name,
                                 state_names[info->kernels[i].state]);
-    for (size_t i = 0; i < info->n_kernels; i++) {
+    for (size_t i = 0; i <= info->n_kernels; i++) {
         if (hw_warning(info, i, text, sizeof text))
             cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
     }
@@ -91,10 +92,28 @@ static const char *feature_of(const char *kernels)
     return strcmp(kernels, "avx512") == 0 ? "avx512bw" : kernels;
 }
 
+/* The environment names a set that is not to be had. */
+static int no_kernels_warning(const tkx_hw_info *info, char *text, size_t size)
+{
+    const char *named = getenv("TKX_KERNELS");
+
+    for (size_t i = 0; i < info->n_kernels; i++)
+        if (info->kernels[i].state == TKX_HW_KERNELS_USED)
+            return 0;
+    snprintf(text, size,
+             "warning: TKX_KERNELS=%.40s names no kernels that run here: no local model "
+             "will load; unset it",
+             named ? named : "");
+    return 1;
+}
+
 int hw_warning(const tkx_hw_info *info, size_t i, char *text, size_t size)
 {
-    const tkx_hw_kernels *k = &info->kernels[i];
+    const tkx_hw_kernels *k;
 
+    if (i == info->n_kernels)
+        return no_kernels_warning(info, text, size);
+    k = &info->kernels[i];
     if (k->state == TKX_HW_KERNELS_UNVERIFIED)
         snprintf(text, size,
                  "note: kernels %s are unverified and off; TKX_KERNELS=%s tries them",
@@ -119,7 +138,7 @@ int hw_print_warnings(const tkx_hw_info *info)
     char text[256];
     int n = 0;
 
-    for (size_t i = 0; i < info->n_kernels; i++) {
+    for (size_t i = 0; i <= info->n_kernels; i++) {
         if (hw_warning(info, i, text, sizeof text)) {
             puts(text);
             n++;

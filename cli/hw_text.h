@@ -10,9 +10,10 @@
 void hw_print(const tkx_hw_info *info);
 cJSON *hw_to_json(const tkx_hw_info *info);
 
-/* One line for each set of kernels that is not simply in order; returns how many. */
-/* What there is to say about kernel set i: 1, and the words; 0: nothing. */
+/* What there is to say about kernel set i, or (i = n_kernels) about the choice among them:
+   1, and the words; 0: nothing. */
 int hw_warning(const tkx_hw_info *info, size_t i, char *text, size_t size);
+/* One line for each that is not simply in order; returns how many. */
 int hw_print_warnings(const tkx_hw_info *info);
 
 #endif

@@ -73,14 +73,20 @@ static int find_mode(cli_sampler *s)
 
 static int check_file(const char *path)
 {
-    char magic[4] = "";
+    static const char pointer[] = "version https://git-lfs";
+    char start[sizeof pointer] = "";
     FILE *file = fopen(path, "rb");
-    size_t n = file ? fread(magic, 1, sizeof magic, file) : 0;
+    size_t n = file ? fread(start, 1, sizeof start - 1, file) : 0;
 
     if (file)
         fclose(file);
-    if (!file || (n == sizeof magic && memcmp(magic, "GGUF", sizeof magic) == 0))
+    if (!file || (n >= 4 && memcmp(start, "GGUF", 4) == 0))
         return CLI_OK; /* who opens it says what is wrong */
+    if (strcmp(start, pointer) == 0) {
+        cli_error("the file %s is a git-lfs pointer, not the model itself", path);
+        cli_hint("fetch that with: git lfs pull");
+        return CLI_FAILED;
+    }
     cli_error("the file %s is no model: it does not begin as a GGUF file does", path);
     cli_hint("of a model in other files name the folder that holds them and config.json");
     return CLI_FAILED;

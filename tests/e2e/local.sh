@@ -97,6 +97,11 @@ run 1 "$tkx" sample --local "$models/llama" --prompt x --min-p -1
 says "min_p is -1"
 run 1 "$tkx" sample --local "$models/llama" --prompt x --logit-bias 1=inf
 says "no number up to 1e30"
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n' >"$work/pointer.gguf"
+run 1 "$tkx" sample --local "$work/pointer.gguf" --prompt x
+says "is a git-lfs pointer"
+run 1 "$tkx" sample --local "$work/bare.tokens" --prompt x
+says "there is no model"
 run 1 "$tkx" sample --local "$models/gpt-oss" --prompt x
 says "later version"
 run 1 "$tkx" sample --local "$models/qwen2" --adapter "$models/llama/adapters/r4" --prompt x

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What tkx doctor says aloud about machines that are not this one. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/hw_text.h"
@@ -41,6 +42,20 @@ START_TEST(unverified_and_plain_sets)
 }
 END_TEST
 
+START_TEST(a_choice_that_is_not_to_be_had)
+{
+    tkx_hw_info info = TKX_HW_INFO_INIT;
+
+    setenv("TKX_KERNELS", "avx9", 1);
+    info.n_kernels = 1;
+    info.kernels[0] = (tkx_hw_kernels){"avx2", TKX_HW_KERNELS_AVAILABLE};
+    ck_assert_int_eq(hw_warning(&info, 1, text, sizeof text), 1);
+    ck_assert_ptr_nonnull(strstr(text, "TKX_KERNELS=avx9"));
+    info.kernels[0].state = TKX_HW_KERNELS_USED;
+    ck_assert_int_eq(hw_warning(&info, 1, text, sizeof text), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("hw text");
@@ -48,6 +63,7 @@ int main(void)
 
     tcase_add_test(tc, sets_that_the_build_lacks);
     tcase_add_test(tc, unverified_and_plain_sets);
+    tcase_add_test(tc, a_choice_that_is_not_to_be_had);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }
