@@ -150,6 +150,8 @@ TKX__INLINE __m256i high_bits32(int32_t bits)
 void tkx__avx2_tile_f(const tkx__tile *t);
 /* Plain matrices of few columns: in strips, or many tokens; false when it is none. */
 bool tkx__avx2_narrow_f(const tkx__tile *t);
+/* Plain matrices of few rows and many tokens; false when it is none. */
+bool tkx__avx2_short_f(const tkx__tile *t);
 void tkx__avx2_decode(tkx__wtype type, const void *src, size_t n, float *out);
 /* Many tokens: weights unpacked into panels of 16 rows. */
 void tkx__avx2_panel_q(const tkx__tile *t);

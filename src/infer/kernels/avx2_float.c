@@ -296,6 +296,6 @@ void tkx__avx2_tile_f(const tkx__tile *t)
 
     if (is_plain && t->n_tok <= GROUP && !t->is_packed)
         tkx__avx2_few_f(t);
-    else if (!tkx__avx2_narrow_f(t))
+    else if (!tkx__avx2_narrow_f(t) && !tkx__avx2_short_f(t))
         several(t, is_plain);
 }

@@ -15,6 +15,11 @@
 /* Plain weights against 1 to TKX__GROUP tokens. */
 void tkx__avx2_few_f(const tkx__tile *t);
 
+static inline size_t at_most(size_t n, size_t most)
+{
+    return n < most ? n : most;
+}
+
 /* ---- operands ---- */
 
 /* Columns c .. c + 7 of a row of F32, F16 or BF16. */

@@ -24,12 +24,13 @@ static size_t rows_of_piece(const job *j, const unit *u)
 {
     /* Whole strips, of the adapters' B as well, and whole sixes of plain rows. */
     size_t whole = u->is_q || u->n_tok == 1 ? 16 : 24;
+    bool has_b = u->product && u->product->n_loras > 0; /* 16 rows at a time */
     size_t rows;
 
-    if (u->n_tok >= 16)
-        return u->is_q ? 48 : whole;
     if (!u->product)
-        return 8;
+        return u->n_tok >= 16 ? 16 : 8;
+    if (u->n_tok >= 16)
+        return u->is_q || has_b ? 48 : whole;
     rows = (j->piece_bytes / u->w->row_size + whole - 1) / whole * whole;
     return rows > TKX__TILE_MAX_ROWS ? TKX__TILE_MAX_ROWS : rows < whole ? whole : rows;
 }
@@ -127,8 +128,32 @@ static void put_row(const tkx__work *w, const tkx__product *p, const float *in, 
         w->k->axpy(y, 1, bias, n);
 }
 
+/* True when the tile's sums are the product's rows as they come. */
+static bool is_as_computed(const tkx__product *p)
+{
+    return p && !p->add && !p->bias && !p->y_rows;
+}
+
+/* True when the kernel can add what B gives to the sums of a tile. */
+static bool is_straight(const tkx__product *p, const tkx__lora_use *l)
+{
+    return l->b->is_packed && !l->indices && !p->y_rows && l->scale != 0;
+}
+
+/* True when B takes the tile's sums from the buffer and writes y: one pass over y, whose
+   rows stand so far apart that the first-level cache cannot hold a tile of it. */
+static bool is_joined(const tkx__product *p)
+{
+    return p && p->n_loras == 1 && !p->add && is_straight(p, p->loras);
+}
+
 static void put_tile(const tkx__work *w, const unit *u, const tkx__tile *t, size_t row)
 {
+    if (is_joined(u->product)) {
+        for (size_t i = 0; u->product->bias && i < t->n_tok; i++)
+            w->k->axpy(t->out + i * t->out_stride, 1, u->product->bias + row, t->n_rows);
+        return;
+    }
     for (size_t i = 0; i < t->n_tok; i++) {
         size_t tok = t->first_tok + i;
         const float *in = t->out + i * t->out_stride;
@@ -139,12 +164,6 @@ static void put_tile(const tkx__work *w, const unit *u, const tkx__tile *t, size
             memcpy(mid_of(w, u->use) + tok * w->limits.max_rank + row, in,
                    t->n_rows * sizeof *in);
     }
-}
-
-/* True when the tile's sums are the product's rows as they come. */
-static bool is_as_computed(const tkx__product *p)
-{
-    return p && !p->add && !p->bias && !p->y_rows;
 }
 
 /* How many of the adapter's tokens stand before a token of the product. */
@@ -166,7 +185,7 @@ static void add_b(const tkx__work *w, const unit *u, size_t n_lora, const tkx__t
     const tkx__product *p = u->product;
     const tkx__lora_use *l = &p->loras[n_lora];
     size_t first = n_before(l, done->first_tok);
-    bool is_straight = l->b->is_packed && !l->indices && !p->y_rows && l->scale != 0;
+    bool adds = is_straight(p, l);
     tkx__tile t = {
         .type = l->b->type,
         .w = (const uint8_t *)l->b->data + row * l->b->row_size,
@@ -185,13 +204,15 @@ static void add_b(const tkx__work *w, const unit *u, size_t n_lora, const tkx__t
 
     if (t.n_tok == 0)
         return;
-    if (is_straight) {
+    if (adds) {
         t.out = y_of(p, first) + row;
         t.out_stride = p->y_stride;
         t.add_scale = l->scale;
+        t.base = is_joined(p) ? done->out : t.out;
+        t.base_stride = is_joined(p) ? done->out_stride : t.out_stride;
     }
     w->k->tile_f(&t);
-    for (size_t i = 0; !is_straight && i < t.n_tok; i++) {
+    for (size_t i = 0; !adds && i < t.n_tok; i++) {
         size_t tok = l->indices ? l->indices[first + i] : first + i;
 
         w->k->axpy(y_of(p, tok) + row, l->scale, t.out + i * t.out_stride, t.n_rows);
@@ -233,7 +254,7 @@ static void do_piece(job *j, const unit *u, size_t piece, size_t thread)
         .out_stride = u->rows_per_piece,
         .scratch = tkx__work_scratch(w, thread),
     };
-    bool is_direct = is_as_computed(u->product);
+    bool is_direct = is_as_computed(u->product) && !is_joined(u->product);
 
     if (is_direct) {
         t.out = u->product->y + tok * u->product->y_stride + row;

@@ -71,9 +71,12 @@ typedef struct tkx__tile {
     size_t n_tok;           /* <= TKX__TILE_TOKENS */
     float *out;             /* [n_tok][out_stride] */
     size_t out_stride;
-    float add_scale; /* 0: out = the sums; else out += add_scale * sums, which only packed
-                        plain matrices can */
-    void *scratch;   /* TKX__TILE_SCRATCH bytes, 64-aligned, the thread's own */
+    /* 0: out = the sums; else out = base + add_scale * sums, which only packed plain
+       matrices can */
+    float add_scale;
+    const float *base; /* [n_tok][base_stride]; may be out */
+    size_t base_stride;
+    void *scratch; /* TKX__TILE_SCRATCH bytes, 64-aligned, the thread's own */
 } tkx__tile;
 
 static inline const uint8_t *tkx__tile_act(const tkx__tile *t, size_t tok)

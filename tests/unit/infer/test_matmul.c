@@ -22,7 +22,7 @@ typedef struct setup {
 static setup open_setup(const tkx__kernels *k, size_t n_threads, tkx__compute compute,
                         size_t max_tokens, size_t max_cols)
 {
-    tkx__work_limits limits = {max_tokens, max_cols, 16, 4};
+    tkx__work_limits limits = {max_tokens, max_cols, 24, 4};
     setup s = {.k = k};
 
     ck_assert_int_eq(tkx__threads_new(n_threads, &s.pool, NULL), TKX_OK);
@@ -148,6 +148,7 @@ START_TEST(sets_agree)
         }
     compare_sets(type, 40, block == 1 ? 1300 : 2048, 9, &seed);
     compare_sets(type, 40, block == 1 ? 1301 : 2304, 1, &seed);
+    compare_sets(type, 14, block == 1 ? 2056 : 2304, 10, &seed);
 }
 END_TEST
 
@@ -360,25 +361,30 @@ START_TEST(products_of_a_group)
 }
 END_TEST
 
-/* An adapter's B in kernel order: the same bits for any number of tokens. */
+/* An adapter's B in kernel order: the same bits for any number of tokens; with and
+   without bias and what y holds. */
 START_TEST(adapters_packed)
 {
     static const size_t toks[] = {1, 2, 3, 4, 9, 17, 130};
     const tkx__kernels *k = NULL;
-    uint32_t seed = 10;
+    uint32_t seed = 10 + (uint32_t)_i;
 
     ck_assert_int_eq(tkx__kernels_select(NULL, &k, NULL), TKX_OK);
     for (size_t i = 0; i < sizeof toks / sizeof *toks; i++) {
         size_t n = toks[i];
         size_t rows = 8 * (1 + chance(&seed) % 30);
-        tkx__matrix w = chance_matrix(&seed, TKX__W_Q8_0, rows, 64);
-        tkx__matrix a = chance_matrix(&seed, TKX__W_F16, 16, 64);
-        tkx__matrix b = chance_matrix(&seed, TKX__W_F16, rows, 16);
+        size_t rank = 8 * (1 + chance(&seed) % 3);
+        tkx__matrix w = chance_matrix(&seed, _i & 1 ? TKX__W_F16 : TKX__W_Q8_0, rows, 64);
+        tkx__matrix a = chance_matrix(&seed, TKX__W_F16, rank, 64);
+        tkx__matrix b = chance_matrix(&seed, TKX__W_F16, rows, rank);
+        float *bias = _i & 2 ? chance_floats(&seed, rows) : NULL;
         tkx__matrix packed = b;
         unsigned char *strips = malloc(rows * b.row_size);
         float *x = chance_floats(&seed, n * 64);
         float *y[2] = {calloc(n * rows, sizeof(float)), calloc(n * rows, sizeof(float))};
 
+        for (size_t j = 0; j < n * rows; j++)
+            y[0][j] = y[1][j] = (float)(j % 7);
         if (tkx__matrix_can_pack(k, &b)) {
             tkx__matrix_pack(k, &b, 0, rows, strips);
             packed.data = strips;
@@ -390,15 +396,18 @@ START_TEST(adapters_packed)
 
             tkx__matmul(s.work, x, 64, n,
                         &(tkx__product){.w = &w,
+                                        .bias = bias,
                                         .y = y[j],
                                         .y_stride = rows,
+                                        .add = _i & 4,
                                         .n_tok = n,
                                         .loras = &use,
                                         .n_loras = 1},
                         1);
             close_setup(&s);
         }
-        assert_same(y[0], y[1], n * rows, "packed B", b.type, rows, 16, n);
+        assert_same(y[0], y[1], n * rows, "packed B", b.type, rows, rank, n);
+        free(bias);
         free(y[1]);
         free(y[0]);
         free(x);
@@ -490,7 +499,7 @@ int main(void)
     tcase_add_loop_test(tc, batch_and_threads_change_nothing, 0, (int)n_wtypes);
     tcase_add_loop_test(tc, packing_changes_nothing, 0, (int)n_wtypes);
     tcase_add_test(tc, products_of_a_group);
-    tcase_add_test(tc, adapters_packed);
+    tcase_add_loop_test(tc, adapters_packed, 0, 8);
     tcase_add_test(tc, adapters_per_row);
     tcase_add_test(tc, unknown_set_is_an_error);
     suite_add_tcase(s, tc);
