@@ -212,7 +212,8 @@ tkx_status tkx__build_finish(tkx_tokenizer *t, tkx_error **err)
         if (t->byte_ids[i] < first)
             first = t->byte_ids[i];
     }
-    return tkx__merges_finish(&t->merges, first == TKX__NO_ID ? 0 : first, err);
+    return tkx__merges_finish(&t->merges, first == TKX__NO_ID ? 0 : first,
+                              !t->falls_back_late, err);
 }
 
 /* As tkx_tokenizer_find(), but without a walk over all tokens for a name that is not there.

@@ -294,14 +294,15 @@ bool tkx__merges_at(const tkx__merges *merges, size_t i, tkx__merge *merge)
     return true;
 }
 
-tkx_status tkx__merges_finish(tkx__merges *merges, uint32_t first_small, tkx_error **err)
+tkx_status tkx__merges_finish(tkx__merges *merges, uint32_t first_small, bool may_pack,
+                              tkx_error **err)
 {
     const size_t n = (size_t)TKX__SMALL_IDS * TKX__SMALL_IDS;
     tkx__merge m;
 
     if ((!merges->slots && !merges->packed) || merges->small)
         return TKX_OK;
-    if (merges->slots)
+    if (merges->slots && may_pack)
         pack_slots(merges);
     merges->small = tkx__malloc(n * sizeof *merges->small);
     if (!merges->small)

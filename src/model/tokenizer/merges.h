@@ -54,8 +54,10 @@ tkx_status tkx__merges_put_list(tkx__merges *merges, const tkx__merge *list, siz
                                 tkx_error **err);
 
 /* Once all pairs are there: make the table fit for merging.  first_small: the least id of
-   a byte. */
-tkx_status tkx__merges_finish(tkx__merges *merges, uint32_t first_small, tkx_error **err);
+   a byte.  may_pack: no symbol will be asked for but tokens; a larger one's bits would run
+   into its neighbour's. */
+tkx_status tkx__merges_finish(tkx__merges *merges, uint32_t first_small, bool may_pack,
+                              tkx_error **err);
 
 /* The pair in slot i <= mask, with its rank and id; false when the slot is free. */
 bool tkx__merges_at(const tkx__merges *merges, size_t i, tkx__merge *merge);

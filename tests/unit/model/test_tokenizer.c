@@ -258,7 +258,7 @@ static void fill(plain_merges *plain, tkx__merges *merges, int way)
         ck_assert_ptr_nonnull(merges->packed);
         ck_assert(!merges->made == (way == RANKS_IN_ORDER));
     }
-    ck_assert_int_eq(tkx__merges_finish(merges, 3, NULL), TKX_OK);
+    ck_assert_int_eq(tkx__merges_finish(merges, 3, true, NULL), TKX_OK);
 }
 
 static size_t merge_plainly(const plain_merges *plain, uint32_t *symbols, size_t n)
@@ -282,6 +282,23 @@ static size_t merge_plainly(const plain_merges *plain, uint32_t *symbols, size_t
         memmove(symbols + at + 1, symbols + at + 2, (n - at - 1) * sizeof *symbols);
     }
 }
+
+/* A character that is no token merges with nobody, whatever its bits. */
+START_TEST(characters_are_no_tokens)
+{
+    const uint32_t left = 3, right = 7, character = TKX__CHARACTER_SYMBOL + right;
+    uint32_t symbols[] = {left, character};
+    tkx__merges merges;
+
+    ck_assert_int_eq(tkx__merges_init(&merges, 0, NULL), TKX_OK);
+    ck_assert_int_eq(tkx__merges_put(&merges, left | 4, right, 0, 9, NULL), TKX_OK);
+    ck_assert_int_eq(tkx__merges_finish(&merges, 0, false, NULL), TKX_OK);
+    ck_assert_uint_eq(tkx__merges_rank(&merges, left | 4, right), 0);
+    ck_assert_uint_eq(tkx__merges_rank(&merges, left, character), TKX__NO_RANK);
+    ck_assert_uint_eq(tkx__bpe_merge_short(&merges, symbols, 2), 2);
+    tkx__merges_clear(&merges);
+}
+END_TEST
 
 /* Lengths around the switch from the one way of merging to the other agree with a plain
    search for the best pair. */
@@ -498,6 +515,7 @@ int main(void)
     tcase_add_test(tc, a_stream_does_not_wait_for_ever);
     tcase_add_test(tc, a_word_of_a_megabyte_takes_its_time_and_no_more);
     tcase_add_loop_test(tc, words_merge_side_by_side, 0, N_WAYS);
+    tcase_add_test(tc, characters_are_no_tokens);
     tcase_add_loop_test(tc, both_ways_of_merging_agree_with_a_plain_search, 0, N_WAYS);
     tcase_add_loop_test(tc, broken_files_say_what_is_wrong, 0,
                         (int)(sizeof broken / sizeof broken[0]));
