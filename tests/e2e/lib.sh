@@ -4,7 +4,8 @@ set -euo pipefail
 export LC_ALL=C
 work=$(mktemp -d)
 server_pid=
-unset TINKER_BASE_URL TINKER_API_KEY TINKER_CREDENTIAL_CMD TINKER_TAGS TINKER_PROJECT_ID
+unset TINKER_BASE_URL TINKER_API_KEY TINKER_CREDENTIAL_CMD TINKER_TAGS TINKER_PROJECT_ID TINKER_TELEMETRY
+unset http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY SSL_CERT_FILE
 export HOME=$work
 
 stop_server() {
