@@ -17,10 +17,13 @@
    constants). */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TKX__UNROLL
+#define TKX__UNROLL_LONG
 #elif defined(__clang__)
 #define TKX__UNROLL _Pragma("clang loop unroll(full)")
+#define TKX__UNROLL_LONG _Pragma("clang loop unroll_count(16)") /* of unknown length */
 #else
 #define TKX__UNROLL _Pragma("GCC unroll 16")
+#define TKX__UNROLL_LONG TKX__UNROLL
 #endif
 
 /*

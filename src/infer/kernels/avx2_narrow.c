@@ -59,7 +59,7 @@ TKX__INLINE void lane_sums(tkx__wtype type, const piece *p, size_t lane, int n_t
     TKX__UNROLL
     for (int t = 0; t < n_tok; t++)
         acc->of[t][0] = acc->of[t][1] = _mm256_setzero_ps();
-    TKX__UNROLL
+    TKX__UNROLL_LONG
     for (size_t c = lane; c < p->n_cols; c += 8) {
         __m256 w0 = load_plain(type, p->w[0], c * TKX__STRIP_ROWS);
         __m256 w1 = load_plain(type, p->w[1], c * TKX__STRIP_ROWS);
