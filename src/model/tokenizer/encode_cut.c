@@ -32,16 +32,15 @@ static tkx_status add_listed(tkx__encoder *e, const tkx__cache_entry *entry)
     return TKX_OK;
 }
 
-/* The entries of the words that wait, NULL where the cache had none; those that merge well
-   together are there now. */
+/* The entries of the words from `from` on, NULL where the cache had none; those that merge
+   well together are there now. */
 static tkx_status find_entries(tkx__encoder *e, const tkx__cache_entry **entries,
-                               size_t n)
+                               size_t from, size_t n)
 {
     const tkx__pending_word *missed[TKX__BATCH];
     size_t n_missed = 0;
 
-    tkx__cache_make_room(&e->cache, n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = from; i < n; i++) {
         const tkx__pending_word *word = &e->pending[i];
 
         entries[i] = tkx__cache_find(&e->cache, &word->key, word->text);
@@ -59,15 +58,20 @@ static tkx_status encode_unknown(tkx__encoder *e, const tkx__pending_word *word)
                  : tkx__encode_missed(e, word->text, word->key.size, &word->key);
 }
 
-/* The ids of n > 0 words. */
+/* The ids of n > 0 words.  Up to the first that is missed each is looked up as it is
+   needed; then all others, to encode those that are missed together. */
 static tkx_status add_words(tkx__encoder *e, size_t n)
 {
     const tkx__cache_entry *entries[TKX__BATCH];
-    tkx_status st = find_entries(e, entries, n);
+    bool has_missed = false;
+    tkx_status st = TKX_OK;
     uint32_t *to = reserve_words(e, n);
 
+    tkx__cache_make_room(&e->cache, n);
     for (size_t i = 0; i < n && to && st == TKX_OK; i++) {
-        const tkx__cache_entry *entry = entries[i];
+        const tkx__pending_word *word = &e->pending[i];
+        const tkx__cache_entry *entry =
+            has_missed ? entries[i] : tkx__cache_find(&e->cache, &word->key, word->text);
 
         if (entry && !entry->is_listed) {
             memcpy(to, entry->ids, sizeof entry->ids);
@@ -75,7 +79,12 @@ static tkx_status add_words(tkx__encoder *e, size_t n)
             continue;
         }
         e->ids->n = (size_t)(to - e->ids->data);
-        st = entry ? add_listed(e, entry) : encode_unknown(e, &e->pending[i]);
+        if (!entry && !has_missed) {
+            st = find_entries(e, entries, i, n);
+            has_missed = true;
+        }
+        if (st == TKX_OK)
+            st = entry ? add_listed(e, entry) : encode_unknown(e, word);
         to = reserve_words(e, n - i);
     }
     if (st != TKX_OK)
