@@ -118,6 +118,16 @@ TKX__INLINE void add_product(__m256 *acc, __m256 a, __m256 b)
     __asm__("vfmadd231ps %2, %1, %0" : "+x"(*acc) : "x"(a), "x"(b));
 }
 
+/* The same, in the order of the source. */
+TKX__INLINE void add_in_order(__m256 *acc, __m256 a, __m256 b)
+{
+    __asm__ volatile("vfmadd231ps %2, %1, %0" : "+x"(*acc) : "x"(a), "x"(b));
+}
+
+/* After the products of 8 columns: the next are not loaded before, for which there is no
+   register. */
+#define TKX__DONE __asm__ volatile("" ::: "memory")
+
 /* 8 columns of 3 rows and 3 or 4 tokens. */
 TKX__INLINE void step_trio(tkx__wtype type, int n_tok, const uint8_t *const *w,
                            const float *const *x, size_t c, __m256 y[TKX__GROUP][8])
@@ -130,10 +140,11 @@ TKX__INLINE void step_trio(tkx__wtype type, int n_tok, const uint8_t *const *w,
     for (int t = 0; t < n_tok; t++) {
         __m256 v = _mm256_loadu_ps(x[t] + c);
 
-        add_product(&y[t][0], w0, v);
-        add_product(&y[t][1], w1, v);
-        add_product(&y[t][2], w2, v);
+        add_in_order(&y[t][0], w0, v);
+        add_in_order(&y[t][1], w1, v);
+        add_in_order(&y[t][2], w2, v);
     }
+    TKX__DONE;
 }
 
 /* 8 columns of several rows and 1 or 2 tokens. */
@@ -148,10 +159,11 @@ TKX__INLINE void step_rows(tkx__wtype type, int n_rows, int n_tok,
     for (int r = 0; r < n_rows; r++) {
         __m256 u = load_plain(type, w[r], c);
 
-        add_product(&y[0][r], u, v0);
+        add_in_order(&y[0][r], u, v0);
         if (n_tok > 1)
-            add_product(&y[1][r], u, v1);
+            add_in_order(&y[1][r], u, v1);
     }
+    TKX__DONE;
 }
 
 /* Either. */
