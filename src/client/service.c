@@ -178,7 +178,9 @@ static void on_close_start(tkx__closer *closer, int64_t deadline_ms)
 
     int64_t at_ms = deadline_ms == INT64_MAX ? 0 : tkx__site_now(s->site) + deadline_ms;
 
-    bool is_speaking = !s->loop.is_finishing && say_last_words(s, at_ms, farewell_said);
+    /* Of a service that nobody holds any more the words are on their way: the closer is
+       done when it is freed. */
+    bool is_speaking = s->loop.is_finishing || say_last_words(s, at_ms, farewell_said);
 
     /* What is in flight ends as closed, not with a refusal because of our own finish. */
     tkx__site_close(s->site);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/context.h"
 #include "scripted.h"
 #include "support/suite.h"
 
@@ -130,6 +131,38 @@ START_TEST(the_reason_of_the_end_is_told_once)
     s.service = NULL;
     fake_io_turn(s.io);
     ck_assert_uint_eq(fake_io_count(s.io, "/finish"), 1);
+}
+END_TEST
+
+/* Freed, then closed: the usual end of a program. */
+static size_t free_and_begin_to_close(void)
+{
+    s.held = "/finish";
+    start();
+    tkx_service_free(s.service);
+    s.service = NULL;
+    fake_io_turn(s.io);
+    tkx__context_begin_close(s.context, 0, 2000);
+    fake_io_turn(s.io);
+    ck_assert(!tkx__context_is_ended(s.context));
+    return scripted_last(&s, "/finish");
+}
+
+START_TEST(a_finish_on_its_way_is_waited_for_by_the_close)
+{
+    size_t i = free_and_begin_to_close();
+
+    fake_io_answer(s.io, i, 200, NULL, "{}");
+    fake_io_turn(s.io);
+    ck_assert(tkx__context_is_ended(s.context));
+}
+END_TEST
+
+START_TEST(a_finish_without_an_answer_does_not_hold_the_close_up)
+{
+    free_and_begin_to_close();
+    fake_io_advance(s.io, 2000);
+    ck_assert(tkx__context_is_ended(s.context));
 }
 END_TEST
 
@@ -311,6 +344,8 @@ int main(void)
     tcase_add_test(tcase, headers_and_prefixes_that_are_none_are_refused);
     tcase_add_test(tcase, a_session_of_somebody_else_is_kept_alive_and_left_alone);
     tcase_add_test(tcase, the_reason_of_the_end_is_told_once);
+    tcase_add_test(tcase, a_finish_on_its_way_is_waited_for_by_the_close);
+    tcase_add_test(tcase, a_finish_without_an_answer_does_not_hold_the_close_up);
     tcase_add_test(tcase, an_older_service_has_no_finish);
     tcase_add_test(tcase, a_finish_that_is_refused_is_told);
     tcase_add_test(tcase, without_a_session_there_is_nothing_to_finish);
