@@ -184,7 +184,8 @@ tkx_status tkx__credential_find(tkx__credential *out, const tkx__auth_options *o
             return tkx__fail_memory(err);
     }
     if (options->api_key)
-        return accept_key(out, options, options->api_key, "the option", wall_ms, err);
+        return accept_key(out, options, options->api_key, "api_key or TINKER_API_KEY",
+                          wall_ms, err);
     if (key && (options->accept_any_key || has_known_prefix(key) || !command))
         return accept_key(out, options, key, "TINKER_API_KEY", wall_ms, err);
     if (command)
